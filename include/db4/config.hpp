@@ -1,0 +1,168 @@
+#pragma once
+// What can be configured, with the defaults. Every struct is an aggregate: name the members you change.
+//
+//     db4::TieredStoreConfig config{.hot = {.path = "data/hot", .max_size = 50_MiB}, .cold = {.path =
+//     "data/cold"}};
+
+#include <db4/literals.hpp>
+#include <db4/tier.hpp>
+#include <db4/types.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace db4 {
+
+using namespace std::chrono_literals;
+
+/// The engine under the hot tier and the catalogue.
+enum class HotType { memory, sqlite, rocksdb, postgres };
+enum class WarmType { memory, disk, redis };
+enum class ColdType { memory, filesystem, s3 };
+
+/// How a cold record's body is compressed. Stored on disk: never renumber.
+enum class Compression : std::uint8_t { none = 0, gzip = 1, zstd = 2 };
+
+/// What an acknowledged write survives: nothing, a killed process, a power cut.
+enum class Durability { none, process, disk };
+
+DB4_API std::string_view to_string(HotType type) noexcept;
+DB4_API std::string_view to_string(WarmType type) noexcept;
+DB4_API std::string_view to_string(ColdType type) noexcept;
+DB4_API std::string_view to_string(Compression compression) noexcept;
+DB4_API std::string_view to_string(Durability durability) noexcept;
+
+struct HotConfig {
+  HotType type = HotType::rocksdb;
+  /// Folder of the engine; created. Unused by HotType::memory.
+  std::filesystem::path path = {};
+  /// Bytes of documents that may live hot; 0: no bound. From 90 % a background run demotes, at 100 % writers
+  /// wait.
+  std::uint64_t max_size = 0;
+  /// Bytes of memory for copies of documents, index and overhead included; 0 turns the cache off.
+  std::uint64_t cache_size = 64_MiB;
+  /// Larger bodies are written straight to cold.
+  std::uint64_t max_body_size = 1_MiB;
+  /// Bodies up to this size live inside the catalogue's row: one engine read instead of two.
+  std::uint64_t inline_body_size = 1_KiB;
+  Durability durability = Durability::disk;
+  /// How long a write waits for room at max_size before it throws resource_exhausted.
+  std::chrono::milliseconds full_timeout = 10s;
+};
+
+struct WarmConfig {
+  WarmType type = WarmType::memory;
+  /// Folder of WarmType::disk; created. May be deleted at any time while the store is closed.
+  std::filesystem::path path = {};
+  /// Copies are fresh for this long ...
+  std::chrono::milliseconds ttl = 1h;
+  /// ... and then served for this long more while one request refreshes them.
+  std::chrono::milliseconds stale_while_revalidate = 5min;
+  /// Bytes the cache may hold; 0 turns the warm tier off.
+  std::uint64_t max_size = 256_MiB;
+};
+
+struct ColdConfig {
+  ColdType type = ColdType::filesystem;
+  /// Folder of ColdType::filesystem; created.
+  std::filesystem::path path = {};
+  /// Put before every object's name; several stores may share one place.
+  std::string prefix = {};
+  Compression compression = Compression::zstd;
+  /// 0: the codec's default (gzip 6, zstd 3).
+  int compression_level = 0;
+  /// Documents whose record is smaller than this are packed into segments; 0: every document is an object of
+  /// its own.
+  std::uint64_t pack_below = 128_KiB;
+  /// A segment is closed when it reaches this size.
+  std::uint64_t segment_size = 8_MiB;
+  /// A freed object is deleted after this long, so that readers who know its name may finish.
+  std::chrono::milliseconds garbage_grace = 10min;
+  /// An object that was announced but not named by a row within this time is garbage.
+  std::chrono::milliseconds intent_deadline = 1h;
+  /// Puts a readable part (from collection and id) at the end of object names, for people who browse the
+  /// folder.
+  bool readable_names = false;
+};
+
+/// When reading a cold or warm document makes hot its home. Converts from bool: true is `always`, false is
+/// `never`.
+class PromoteOnRead {
+ public:
+  enum Mode : std::uint8_t {
+    never,
+    always,
+    second_read,  ///< on the second read within access_window: one scan does not flush the hot tier
+  };
+  constexpr PromoteOnRead(bool promote) noexcept
+      : mode_(promote ? always : never) {}                      // NOLINT: wanted conversions
+  constexpr PromoteOnRead(Mode mode) noexcept : mode_(mode) {}  // NOLINT
+  [[nodiscard]] constexpr Mode mode() const noexcept { return mode_; }
+  friend constexpr bool operator==(PromoteOnRead, PromoteOnRead) noexcept = default;
+
+ private:
+  Mode mode_;
+};
+
+struct TieringConfig {
+  /// Used within this time: hot.
+  std::chrono::milliseconds hot_threshold = 1h;
+  /// Used within this time: warm. Longer ago: cold.
+  std::chrono::milliseconds warm_threshold = 24h;
+  /// This many accesses within access_window: hot, whatever the age. 0 would make everything hot: refused.
+  std::uint32_t access_count_threshold = 5;
+  std::chrono::milliseconds access_window = 1h;
+  PromoteOnRead promote_on_read = PromoteOnRead::second_read;
+  /// Tiering runs in the background this often; 0: only when run_tiering is called (or the hot tier fills
+  /// up).
+  std::chrono::milliseconds interval = 1min;
+  /// Bounds of one background run.
+  std::size_t max_operations_per_run = 100'000;
+  std::uint64_t max_bytes_per_run = 1_GiB;
+  std::chrono::milliseconds max_duration_per_run = 30s;
+  /// Access figures are written to the engine this often (and when the store closes).
+  std::chrono::milliseconds access_flush_interval = 1min;
+  /// How long the version of a removed document is remembered in a row of its own.
+  std::chrono::milliseconds tombstone_retention = 7_days;
+};
+
+struct AccessPatternTrackerConfig {
+  std::chrono::milliseconds history_window = 7_days;
+  /// Fewer accesses than this within history_window: predicted cold.
+  std::uint32_t cold_prediction_threshold = 3;
+  /// No access for this long: predicted cold.
+  std::chrono::milliseconds cold_age_threshold = 7_days;
+  /// Recent accesses are counted over this window, by two buckets of half of it.
+  std::chrono::milliseconds access_window = 1h;
+  /// Keys tracked at most; about 100 bytes and the key each. At the bound those with the lowest score make
+  /// room.
+  std::size_t max_keys = 100'000;
+};
+
+struct ConsistencyConfig {
+  /// How old an answer may be, at most. 0: a read returns the newest acknowledged version.
+  std::chrono::milliseconds max_stale = 0ms;
+};
+
+/// Prices for stats() and the bill, in dollars. Defaults: a managed database's disk against R2-like object
+/// storage.
+struct CostConfig {
+  double hot_per_gb_month = 0.15;
+  double cold_per_gb_month = 0.015;
+  double per_million_object_writes = 4.50;
+  double per_million_object_reads = 0.36;
+};
+
+struct TieredStoreConfig {
+  HotConfig hot = {};
+  WarmConfig warm = {};
+  ColdConfig cold = {};
+  TieringConfig tiering = {};
+  AccessPatternTrackerConfig tracker = {};
+  ConsistencyConfig consistency = {};
+  CostConfig cost = {};
+};
+
+}  // namespace db4

@@ -1,0 +1,78 @@
+#pragma once
+// codec: the one self-describing, checksummed record format, and compression. Includes base only. The byte
+// tables are in docs/formats/record.md.
+//
+// A record is a header (type-length-value, with a checksum of its own) in one of three carriers, then the
+// payload:
+//   none: the plain header, then the body as it is;
+//   gzip: a gzip member whose extra field holds the header, so that zcat shows the body;
+//   zstd: a skippable frame that holds the header, then a zstd frame, so that `zstd -d` shows the body.
+
+#include "base/document_block.hpp"
+
+#include <db4/config.hpp>
+#include <db4/error.hpp>
+#include <db4/limits.hpp>
+
+#include <optional>
+#include <string>
+
+namespace db4::codec {
+
+struct RecordHeader {
+  std::string_view collection;
+  std::string_view id;
+  Version version = 0;
+  std::string_view content_type;
+  TimePoint created_at{};
+  TimePoint updated_at{};
+};
+
+struct EncodeOptions {
+  Compression compression = Compression::none;
+  int level = 0;  ///< 0: the codec's default
+};
+
+/// What a header says, checked against its checksum. The views point into the record.
+struct ParsedHeader {
+  RecordHeader header;
+  Compression compression = Compression::none;
+  std::string_view key_id;           ///< empty: not encrypted
+  std::uint64_t content_length = 0;  ///< of the body
+  std::uint32_t content_crc32c = 0;
+  std::uint64_t payload_length = 0;  ///< of what follows the carrier's header
+  std::uint32_t payload_crc32c = 0;
+  std::size_t payload_offset = 0;
+};
+
+/// The bytes of the body as a complete record. Falls back to no smaller codec by itself: what is asked is
+/// what is written, so that a gzip object is always a gzip object. Throws too_large over kMaxBodyBytes.
+std::string encode_record(const RecordHeader& header, std::string_view body, const EncodeOptions& options);
+
+/// The header alone, from the first bytes of a record (kMaxHeaderBytes are always enough). Throws corrupt,
+/// and unsupported for a newer format.
+ParsedHeader parse_record_header(std::string_view record);
+inline constexpr std::size_t kMaxHeaderBytes = 4096;
+
+struct DecodeLimits {
+  std::uint64_t max_body_bytes = kMaxBodyBytes;
+};
+
+/// Who the record must be. Anything else in it is `corrupt`: a copy under the wrong name is a damaged copy.
+struct RecordIdentity {
+  std::string_view collection;
+  std::string_view id;
+  Version version = 0;
+};
+
+/// Checks header, identity, lengths and both checksums, and decompresses straight into a new block (its
+/// revision and access figures are left at zero). `record` must be exactly one record. No frame expands past
+/// the length in its header, nor that past the limit. Throws corrupt, too_large, unsupported, key_unavailable
+/// (a key id is named).
+detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
+                               const DecodeLimits& limits = {});
+
+/// The length in bytes of the record that starts here: payload_offset + payload_length.
+std::uint64_t record_length(const ParsedHeader& header) noexcept;
+
+}  // namespace db4::codec
