@@ -1,0 +1,95 @@
+#pragma once
+// What a store says about itself. Counts are since it was opened unless they say otherwise.
+
+#include <db4/tier.hpp>
+#include <db4/types.hpp>
+#include <db4/warm_storage.hpp>
+
+#include <string>
+#include <vector>
+
+namespace db4 {
+
+struct LatencySummary {
+  std::uint64_t count = 0;  ///< measured ones; hits in memory are sampled, one in 16
+  std::chrono::nanoseconds mean{0};
+  std::chrono::nanoseconds p50{0};
+  std::chrono::nanoseconds p90{0};
+  std::chrono::nanoseconds p99{0};
+  std::chrono::nanoseconds max{0};
+};
+
+struct TierStats {
+  std::uint64_t documents = 0;  ///< that live here (warm: copies)
+  std::uint64_t bytes = 0;      ///< of their bodies (warm: of the copies)
+  std::uint64_t hits = 0;       ///< reads served from here
+  std::uint64_t misses = 0;     ///< reads that looked here and went on
+  LatencySummary latency;       ///< of the reads served from here, whole read
+};
+
+struct HotStats {
+  std::uint64_t documents = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t max_size = 0;  ///< 0: no bound
+  std::uint64_t cache_entries = 0;
+  std::uint64_t cache_bytes = 0;
+  std::uint64_t cache_hits = 0;
+  std::uint64_t cache_evictions = 0;
+  std::uint64_t waits = 0;     ///< writes that waited for room
+  std::uint64_t refusals = 0;  ///< writes that got resource_exhausted
+};
+
+struct ColdStats {
+  std::uint64_t documents = 0;
+  std::uint64_t bytes = 0;         ///< of the documents' bodies
+  std::uint64_t record_bytes = 0;  ///< of their records, as stored
+  std::uint64_t objects = 0;       ///< named by rows or segments
+  std::uint64_t object_bytes = 0;
+  std::uint64_t put_requests = 0;
+  std::uint64_t get_requests = 0;
+  std::uint64_t delete_requests = 0;
+  std::uint64_t shared_reads = 0;  ///< reads that joined one already running
+};
+
+struct MoveStats {
+  std::uint64_t promoted = 0;
+  std::uint64_t demoted = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t runs = 0;
+  std::uint64_t promotions_skipped = 0;  ///< on read, for want of room in hot
+};
+
+/// A month at the present state, by CostConfig.
+struct CostStats {
+  double hot_storage = 0;
+  double cold_storage = 0;
+  double requests = 0;  ///< of this process so far, not of a month
+  double total = 0;
+  double all_hot = 0;  ///< what the same documents would cost all hot
+};
+
+struct StoreStats {
+  TierStats hot;
+  TierStats warm;
+  TierStats cold;
+  MoveStats moves;
+  CostStats cost;
+  HotStats hot_storage;
+  WarmStats warm_storage;
+  ColdStats cold_storage;
+  std::uint64_t reads = 0;
+  std::uint64_t read_misses = 0;  ///< no such document
+  std::uint64_t writes = 0;
+  std::uint64_t removes = 0;
+  std::uint64_t conflicts = 0;
+  std::uint64_t damaged_copies = 0;  ///< noticed and not served; another copy answered where there was one
+  std::uint64_t commits = 0;         ///< groups the engine wrote
+  std::uint64_t syncs = 0;
+  std::uint64_t tombstones = 0;
+  std::uint64_t lost_access_figures = 0;
+  LatencySummary write_latency;
+  std::string last_background_error;  ///< empty: none
+};
+
+}  // namespace db4
