@@ -6,6 +6,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <span>
 #include <vector>
 
 namespace db4::kv {
@@ -20,7 +21,8 @@ struct CommitQueueOptions {
 /// Group commit with a leader: the first waiter takes all that wait and commits them without holding the
 /// mutex; the others sleep until their group is done, and one of those that gathered meanwhile leads next. A
 /// group is synced as its most demanding batch asks. Thread-safe. A failing commit throws the same Error in
-/// every waiter of the group.
+/// every waiter of the group; a batch that misuses the engine (invalid_argument) therefore fails its
+/// neighbours too, and none of them changed anything.
 class CommitQueue {
  public:
   explicit CommitQueue(Engine& engine, CommitQueueOptions options = {});
@@ -37,7 +39,10 @@ class CommitQueue {
 
  private:
   struct Waiter;
-  void lead(std::unique_lock<std::mutex>& lock);
+  void wait_for(Waiter& waiter);
+  void lead(std::unique_lock<std::mutex>& lock) noexcept;
+  std::vector<Waiter*> take_group();
+  void commit_group(std::span<Waiter* const> group) noexcept;
 
   Engine& engine_;
   const CommitQueueOptions options_;

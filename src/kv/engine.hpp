@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ enum class SpaceKind : std::uint8_t {
 /// A space's number is on disk: never renumber.
 struct SpaceSpec {
   std::uint8_t id = 0;
-  std::string name;  ///< lower-case letters and underscores
+  std::string name = {};  ///< lower-case letters and underscores
   SpaceKind kind = SpaceKind::keys;
 };
 
@@ -35,8 +36,8 @@ struct Entry {
 
 struct ScanRequest {
   std::uint8_t space = 0;
-  std::string begin;         ///< first key, included
-  std::string end;           ///< first key not included; empty: to the end of the space
+  std::string begin = {};    ///< first key, included
+  std::string end = {};      ///< first key not included; empty: to the end of the space
   std::size_t limit = 1000;  ///< entries at most
   std::uint64_t max_bytes =
       8ULL << 20;  ///< keys and values at most; at least one entry comes whatever its size
@@ -49,7 +50,7 @@ struct Operation {
   OperationKind kind;
   std::uint8_t space;
   std::string key;    ///< erase_range: begin; append: what stands before the sequence number
-  std::string value;  ///< erase_range: end, not included
+  std::string value;  ///< erase_range: end, not included; empty: to the end of the space
   std::int64_t delta = 0;
 };
 
@@ -85,7 +86,7 @@ class Batch {
   void erase(std::uint8_t space, std::string key) {
     operations.push_back({OperationKind::erase, space, std::move(key), {}});
   }
-  /// Erases [begin, end). The range must hold no key that the same commit writes.
+  /// Erases [begin, end); an empty end: to the end of the space.
   void erase_range(std::uint8_t space, std::string begin, std::string end) {
     operations.push_back({OperationKind::erase_range, space, std::move(begin), std::move(end)});
   }
@@ -153,8 +154,9 @@ class Engine {
 };
 
 struct EngineOptions {
-  std::filesystem::path path;     ///< folder; created. Unused by memory.
-  std::vector<SpaceSpec> spaces;  ///< all of them, at every open; spaces may be added later, never removed
+  std::filesystem::path path = {};  ///< folder; created. Unused by memory.
+  /// All of them, at every open; spaces may be added later, never removed.
+  std::vector<SpaceSpec> spaces = {};
   /// The durability commits will mostly ask for; none may switch off the write-ahead log.
   Durability durability = Durability::disk;
   std::uint64_t cache_bytes = 32ULL << 20;         ///< the engine's own block or page cache
