@@ -11,7 +11,8 @@
 namespace db4 {
 
 /// A fixed number of threads over a bounded queue. Thread-safe, except that the destructor must not run on
-/// one of its own threads. A task must not throw: one that does is counted and dropped.
+/// one of its own threads, and that a task must not wait for its own pool (submit on a full queue, drain,
+/// stop). A task must not throw: one that does is counted and dropped.
 class ThreadPool {
  public:
   struct Options {
@@ -48,6 +49,7 @@ class ThreadPool {
   std::size_t running_ = 0;
   std::size_t failed_ = 0;
   bool stopping_ = false;
+  std::once_flag joined_;
   std::vector<std::thread> threads_;
 };
 

@@ -1,0 +1,67 @@
+#include <db4/config.hpp>
+
+namespace db4 {
+
+std::string_view to_string(HotType type) noexcept {
+  switch (type) {
+    case HotType::memory:
+      return "memory";
+    case HotType::sqlite:
+      return "sqlite";
+    case HotType::rocksdb:
+      return "rocksdb";
+    case HotType::postgres:
+      return "postgres";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(WarmType type) noexcept {
+  switch (type) {
+    case WarmType::memory:
+      return "memory";
+    case WarmType::disk:
+      return "disk";
+    case WarmType::redis:
+      return "redis";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(ColdType type) noexcept {
+  switch (type) {
+    case ColdType::memory:
+      return "memory";
+    case ColdType::filesystem:
+      return "filesystem";
+    case ColdType::s3:
+      return "s3";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Compression compression) noexcept {
+  switch (compression) {
+    case Compression::none:
+      return "none";
+    case Compression::gzip:
+      return "gzip";
+    case Compression::zstd:
+      return "zstd";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Durability durability) noexcept {
+  switch (durability) {
+    case Durability::none:
+      return "none";
+    case Durability::process:
+      return "process";
+    case Durability::disk:
+      return "disk";
+  }
+  return "unknown";
+}
+
+}  // namespace db4
