@@ -30,8 +30,11 @@ struct RecordHeader {
 
 struct EncodeOptions {
   Compression compression = Compression::none;
-  int level = 0;  ///< 0: the codec's default
+  int level = 0;  ///< gzip 1 to 12, zstd 1 to 19; 0: the codec's default. Unused by none
 };
+
+/// Throws invalid_argument, naming the range, where `level` is not one of `compression`'s.
+void check_compression_level(Compression compression, int level);
 
 /// What a header says, checked against its checksum. The views point into the record.
 struct ParsedHeader {
@@ -46,7 +49,8 @@ struct ParsedHeader {
 };
 
 /// The bytes of the body as a complete record. Falls back to no smaller codec by itself: what is asked is
-/// what is written, so that a gzip object is always a gzip object. Throws too_large over kMaxBodyBytes.
+/// what is written, so that a gzip object is always a gzip object. Throws too_large over kMaxBodyBytes (and
+/// the limits of names), invalid_argument for a level out of range and for version 0.
 std::string encode_record(const RecordHeader& header, std::string_view body, const EncodeOptions& options);
 
 /// The header alone, from the first bytes of a record (kMaxHeaderBytes are always enough). Throws corrupt,

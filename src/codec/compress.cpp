@@ -1,0 +1,158 @@
+#include "codec/compress.hpp"
+
+#include "base/encoding.hpp"
+#include "codec/record_header.hpp"
+
+#include <libdeflate.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <new>
+
+namespace db4::codec {
+
+namespace {
+
+// The levels that a thread can afford to keep a context for: zstd's 20 to 22 want hundreds of megabytes.
+constexpr int kMaxGzipLevel = 12;
+constexpr int kMaxZstdLevel = 19;
+constexpr int kDefaultGzipLevel = 6;
+constexpr int kDefaultZstdLevel = 3;
+constexpr std::size_t kGzipTrailerBytes = 8;
+constexpr std::uint32_t kZstdMagic = 0xFD2FB528;
+/// A compressor that grew past this is freed after use instead of being kept with the thread.
+constexpr std::size_t kMaxKeptContextBytes = 8ULL << 20;
+
+struct FreeContext {
+  void operator()(libdeflate_compressor* context) const noexcept { libdeflate_free_compressor(context); }
+  void operator()(libdeflate_decompressor* context) const noexcept { libdeflate_free_decompressor(context); }
+  void operator()(ZSTD_CCtx* context) const noexcept { ZSTD_freeCCtx(context); }
+  void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
+};
+
+template <typename Context>
+using ContextPtr = std::unique_ptr<Context, FreeContext>;
+
+template <typename Context>
+Context* allocated(Context* context) {
+  if (context == nullptr) throw std::bad_alloc();
+  return context;
+}
+
+libdeflate_compressor* gzip_compressor(int level) {
+  thread_local ContextPtr<libdeflate_compressor> kept;
+  thread_local int kept_level = 0;
+  if (kept == nullptr || kept_level != level) {
+    kept.reset(allocated(libdeflate_alloc_compressor(level)));
+    kept_level = level;
+  }
+  return kept.get();
+}
+
+libdeflate_decompressor* gzip_decompressor() {
+  thread_local const ContextPtr<libdeflate_decompressor> kept(allocated(libdeflate_alloc_decompressor()));
+  return kept.get();
+}
+
+ContextPtr<ZSTD_CCtx>& zstd_compressor() {
+  thread_local ContextPtr<ZSTD_CCtx> kept;
+  if (kept == nullptr) {
+    kept.reset(allocated(ZSTD_createCCtx()));
+    ZSTD_CCtx_setParameter(kept.get(), ZSTD_c_checksumFlag, 1);
+    ZSTD_CCtx_setParameter(kept.get(), ZSTD_c_contentSizeFlag, 1);
+  }
+  return kept;
+}
+
+ZSTD_DCtx* zstd_decompressor() {
+  thread_local const ContextPtr<ZSTD_DCtx> kept(allocated(ZSTD_createDCtx()));
+  return kept.get();
+}
+
+Payload gzip(int level, std::string_view body) {
+  libdeflate_compressor* context = gzip_compressor(level);
+  const std::size_t room = libdeflate_deflate_compress_bound(context, body.size());
+  Payload out{std::make_unique_for_overwrite<char[]>(room + kGzipTrailerBytes)};
+  out.size = libdeflate_deflate_compress(context, body.data(), body.size(), out.bytes.get(), room);
+  if (out.size == 0) {
+    throw Error(ErrorCode::internal, "libdeflate exceeds the bound that it stated", "report this");
+  }
+  const std::uint32_t trailer[2] = {libdeflate_crc32(0, body.data(), body.size()),
+                                    static_cast<std::uint32_t>(body.size())};
+  std::memcpy(out.bytes.get() + out.size, trailer, kGzipTrailerBytes);
+  out.size += kGzipTrailerBytes;
+  return out;
+}
+
+void gunzip(std::string_view payload, char* out, std::size_t size) {
+  if (payload.size() < kGzipTrailerBytes) throw_corrupt_record("the gzip payload is too short");
+  const std::string_view deflated = payload.substr(0, payload.size() - kGzipTrailerBytes);
+  std::size_t used = 0;
+  std::size_t made = 0;
+  const libdeflate_result result = libdeflate_deflate_decompress_ex(gzip_decompressor(), deflated.data(),
+                                                                    deflated.size(), out, size, &used, &made);
+  if (result == LIBDEFLATE_INSUFFICIENT_SPACE) {
+    throw_corrupt_record("the gzip payload expands past the content's length");
+  }
+  if (result != LIBDEFLATE_SUCCESS || used != deflated.size() || made != size) {
+    throw_corrupt_record("the gzip payload does not give the content");
+  }
+  const char* trailer = deflated.data() + deflated.size();
+  if (load_fixed<std::uint32_t>(trailer) != libdeflate_crc32(0, out, size) ||
+      load_fixed<std::uint32_t>(trailer + 4) != static_cast<std::uint32_t>(size)) {
+    throw_corrupt_record("the gzip trailer does not match the content");
+  }
+}
+
+Payload zstd(int level, std::string_view body) {
+  ContextPtr<ZSTD_CCtx>& context = zstd_compressor();
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
+  const std::size_t room = ZSTD_compressBound(body.size());
+  Payload out{std::make_unique_for_overwrite<char[]>(room)};
+  const std::size_t size = ZSTD_compress2(context.get(), out.bytes.get(), room, body.data(), body.size());
+  if (ZSTD_sizeof_CCtx(context.get()) > kMaxKeptContextBytes) context.reset();
+  if (ZSTD_isError(size) != 0) {
+    if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+    throw Error(ErrorCode::internal, std::string("zstd cannot compress: ") + ZSTD_getErrorName(size),
+                "report this");
+  }
+  out.size = size;
+  return out;
+}
+
+void unzstd(std::string_view payload, char* out, std::size_t size) {
+  // The one-shot decoder takes any number of frames, skippable and legacy ones too: exactly one is right.
+  if (payload.size() < sizeof kZstdMagic || load_fixed<std::uint32_t>(payload.data()) != kZstdMagic ||
+      ZSTD_findFrameCompressedSize(payload.data(), payload.size()) != payload.size()) {
+    throw_corrupt_record("the payload is not one zstd frame");
+  }
+  if (ZSTD_getFrameContentSize(payload.data(), payload.size()) != size) {
+    throw_corrupt_record("the zstd frame does not have the content's length");
+  }
+  const std::size_t made =
+      ZSTD_decompressDCtx(zstd_decompressor(), out, size, payload.data(), payload.size());
+  if (made != size) throw_corrupt_record("the zstd payload does not give the content");
+}
+
+}  // namespace
+
+void check_compression_level(Compression compression, int level) {
+  const int most = compression == Compression::gzip ? kMaxGzipLevel : kMaxZstdLevel;
+  if (compression == Compression::none || (level >= 0 && level <= most)) return;
+  throw Error(ErrorCode::invalid_argument,
+              "compression level " + std::to_string(level) + " is out of range for " +
+                  std::string(to_string(compression)),
+              "choose 1 to " + std::to_string(most) + ", or 0 for the default");
+}
+
+Payload compress(Compression compression, int level, std::string_view body) {
+  if (body.data() == nullptr) body = "";  // the libraries may pass it on to memcpy
+  return compression == Compression::gzip ? gzip(level == 0 ? kDefaultGzipLevel : level, body)
+                                          : zstd(level == 0 ? kDefaultZstdLevel : level, body);
+}
+
+void decompress(Compression compression, std::string_view payload, char* out, std::size_t size) {
+  compression == Compression::gzip ? gunzip(payload, out, size) : unzstd(payload, out, size);
+}
+
+}  // namespace db4::codec

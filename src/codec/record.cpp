@@ -1,0 +1,97 @@
+#include "codec/record.hpp"
+
+#include "base/hash.hpp"
+#include "codec/compress.hpp"
+#include "codec/record_header.hpp"
+
+#include <algorithm>
+
+namespace db4::codec {
+
+namespace {
+
+[[noreturn]] void throw_body_too_large(std::uint64_t size, std::uint64_t limit) {
+  throw Error(ErrorCode::too_large,
+              "the body has " + std::to_string(size) + " bytes, the limit is " + std::to_string(limit),
+              "store less in one document, or split it");
+}
+
+void check_identity(const RecordHeader& header, const RecordIdentity& expected) {
+  if (header.collection != expected.collection || header.id != expected.id) {
+    throw_corrupt_record("it holds another document than the one asked for");
+  }
+  if (header.version != expected.version) {
+    throw_corrupt_record("it holds version " + std::to_string(header.version) + ", not version " +
+                         std::to_string(expected.version));
+  }
+}
+
+/// Everything that can be known before memory is allocated for the body.
+void check_before_decoding(std::string_view record, const ParsedHeader& header,
+                           const RecordIdentity& expected, const DecodeLimits& limits) {
+  check_identity(header.header, expected);
+  if (!header.key_id.empty()) {
+    throw Error(ErrorCode::key_unavailable, "the record is encrypted",
+                "open the store with the key " + std::string(header.key_id));
+  }
+  if (record.size() != record_length(header)) throw_corrupt_record("it is too short or too long");
+  const std::uint64_t limit = std::min(limits.max_body_bytes, kMaxBodyBytes);
+  if (header.content_length > limit) throw_body_too_large(header.content_length, limit);
+  if (crc32c(as_bytes(record.substr(header.payload_offset))) != header.payload_crc32c) {
+    throw_corrupt_record("the payload's checksum does not match");
+  }
+}
+
+}  // namespace
+
+std::string encode_record(const RecordHeader& header, std::string_view body, const EncodeOptions& options) {
+  check_compression_level(options.compression, options.level);
+  if (body.size() > kMaxBodyBytes) throw_body_too_large(body.size(), kMaxBodyBytes);
+  Payload compressed;
+  std::string_view payload = body;
+  if (options.compression != Compression::none) {
+    compressed = compress(options.compression, options.level, body);
+    payload = compressed.view();
+  }
+  ParsedHeader fields;
+  fields.header = header;
+  fields.compression = options.compression;
+  fields.content_length = body.size();
+  fields.content_crc32c = crc32c(as_bytes(body));
+  fields.payload_length = payload.size();
+  fields.payload_crc32c =
+      options.compression == Compression::none ? fields.content_crc32c : crc32c(as_bytes(payload));
+  const std::string start = encode_record_header(fields);
+  std::string record;
+  record.reserve(start.size() + payload.size());
+  return record.append(start).append(payload);
+}
+
+detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
+                               const DecodeLimits& limits) {
+  const ParsedHeader parsed = parse_record_header(record);
+  check_before_decoding(record, parsed, expected, limits);
+  const std::string_view payload = record.substr(parsed.payload_offset);
+  if (parsed.compression == Compression::none &&
+      (parsed.content_length != payload.size() || parsed.content_crc32c != parsed.payload_crc32c)) {
+    throw_corrupt_record("content and payload differ though nothing is compressed");
+  }
+  const RecordHeader& header = parsed.header;
+  const auto size = static_cast<std::size_t>(parsed.content_length);
+  detail::BlockRef block =
+      detail::DocumentBlock::create(header.collection, header.id, header.content_type, size);
+  block->version = header.version;
+  block->created_at_us = header.created_at.time_since_epoch().count();
+  block->updated_at_us = header.updated_at.time_since_epoch().count();
+  if (parsed.compression == Compression::none) {
+    std::memcpy(block->mutable_body(), payload.data(), size);
+    return block;
+  }
+  decompress(parsed.compression, payload, block->mutable_body(), size);
+  if (crc32c(as_bytes(block->body())) != parsed.content_crc32c) {
+    throw_corrupt_record("the content's checksum does not match");
+  }
+  return block;
+}
+
+}  // namespace db4::codec
