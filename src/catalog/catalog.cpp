@@ -1,0 +1,251 @@
+#include "catalog/catalog.hpp"
+
+#include "base/encoding.hpp"
+#include "base/hash.hpp"
+#include "catalog/access.hpp"
+#include "catalog/garbage.hpp"
+#include "catalog/spaces.hpp"
+#include "codec/record.hpp"
+
+#include <algorithm>
+
+namespace db4::catalog {
+namespace {
+
+constexpr std::uint32_t kCatalogFormat = 1;
+/// The node of a store on one machine; past one machine each process draws its own.
+constexpr std::uint64_t kLocalNode = 0;
+constexpr std::size_t kAccessBatch = 1000;
+
+template <typename Integer>
+std::string encoded(Integer value) {
+  std::string out;
+  put_fixed(out, value);
+  return out;
+}
+
+template <typename Integer>
+std::optional<Integer> read_meta(const kv::Engine& engine, std::string_view key) {
+  const auto value = engine.get(kMeta, key);
+  if (!value) return std::nullopt;
+  if (value->size() != sizeof(Integer)) {
+    throw Error(ErrorCode::corrupt, "the catalogue's entry '" + std::string(key) + "' is damaged",
+                "check the disk, and restore the hot folder from a backup");
+  }
+  return load_fixed<Integer>(value->data());
+}
+
+std::string change_key_prefix(std::uint64_t node, std::uint64_t epoch) {
+  std::string out;
+  put_big_endian(out, node);
+  put_big_endian(out, epoch);
+  return out;
+}
+
+}  // namespace
+
+/// Announces the changes of a set and ends them whatever happens in between.
+class Catalog::Announcement {
+ public:
+  Announcement(const std::vector<ChangeListener*>& listeners, std::span<ChangeSet> sets)
+      : listeners_(listeners), sets_(sets) {
+    for_each([](ChangeListener& listener, std::uint64_t hash) { listener.on_announced(hash); });
+  }
+  ~Announcement() {
+    for_each([](ChangeListener& listener, std::uint64_t hash) { listener.on_ended(hash); });
+  }
+  Announcement(const Announcement&) = delete;
+  Announcement& operator=(const Announcement&) = delete;
+
+ private:
+  template <typename Call>
+  void for_each(const Call& call) {
+    for (ChangeListener* listener : listeners_) {
+      for (ChangeSet& set : sets_) {
+        for (const RowChange& change : set.changes()) call(*listener, change.hash);
+      }
+    }
+  }
+  const std::vector<ChangeListener*>& listeners_;
+  std::span<ChangeSet> sets_;
+};
+
+Catalog::Catalog(std::unique_ptr<kv::Engine> engine, std::shared_ptr<Clock> clock, RandomSource& random,
+                 CatalogOptions options)
+    : engine_(std::move(engine)), queue_(*engine_), clock_(std::move(clock)), options_(options) {
+  open_meta(random);
+}
+
+Catalog::~Catalog() = default;
+
+void Catalog::open_meta(RandomSource& random) {
+  kv::Batch batch;
+  if (const auto format = read_meta<std::uint32_t>(*engine_, kFormatKey); !format) {
+    put_fixed(store_id_, random.next_u64());
+    batch.put(kMeta, std::string(kFormatKey), encoded(kCatalogFormat));
+    batch.put(kMeta, std::string(kStoreIdKey), store_id_);
+    batch.put(kMeta, std::string(kVersionFloorKey), encoded(std::uint64_t{0}));
+  } else if (*format != kCatalogFormat) {
+    throw Error(ErrorCode::unsupported,
+                "the store's catalogue has format " + std::to_string(*format) + ", this db4 knows " +
+                    std::to_string(kCatalogFormat),
+                "open it with the newer db4 that wrote it");
+  } else {
+    store_id_ = engine_->get(kMeta, kStoreIdKey).value_or("");
+    floor_ = read_meta<std::uint64_t>(*engine_, kVersionFloorKey).value_or(0);
+    watermark_us_ = read_meta<std::int64_t>(*engine_, kWatermarkKey).value_or(0);
+  }
+  store_id_ = to_hex(as_bytes(store_id_));
+  // A new epoch at every open: change entries of different lives never mix, though the sequence starts anew.
+  epoch_ = read_meta<std::uint64_t>(*engine_, kEpochKey).value_or(0) + 1;
+  batch.put(kMeta, std::string(kEpochKey), encoded(epoch_));
+  change_prefix_ = change_key_prefix(kLocalNode, epoch_);
+  queue_.commit(batch, options_.durability);
+}
+
+std::optional<Row> Catalog::find(std::string_view key) const {
+  const auto bytes = engine_->get(kRows, key);
+  if (!bytes) return std::nullopt;
+  return decode_row(key, *bytes);
+}
+
+detail::BlockRef Catalog::load_body(std::string_view key, const Row& row) const {
+  const std::string_view collection = collection_of(key);
+  const std::string_view id = id_of(key);
+  detail::BlockRef block;
+  if (row.body_place == BodyPlace::in_row) {
+    block = detail::DocumentBlock::create(collection, id, row.content_type, row.inline_body.size());
+    if (!row.inline_body.empty())
+      std::memcpy(block->mutable_body(), row.inline_body.data(), row.inline_body.size());
+    block->version = row.version;
+    block->created_at_us = row.created_at_us;
+    block->updated_at_us = row.updated_at_us;
+  } else {
+    const auto record = engine_->get(kBodies, key);
+    if (!record) {
+      throw Error(ErrorCode::corrupt, "the document's body is missing in the hot engine",
+                  "check the disk, and restore the hot folder from a backup");
+    }
+    block = codec::decode_record(*record, {.collection = collection, .id = id, .version = row.version});
+  }
+  block->revision = row.revision;
+  return block;
+}
+
+std::vector<ScannedRow> Catalog::scan_rows(std::string begin, std::string end, std::size_t limit) const {
+  std::vector<ScannedRow> out;
+  for (kv::Entry& entry :
+       engine_->scan({.space = kRows, .begin = std::move(begin), .end = std::move(end), .limit = limit})) {
+    Row row = decode_row(entry.key, entry.value);
+    out.push_back({.key = std::move(entry.key), .row = std::move(row)});
+  }
+  return out;
+}
+
+void Catalog::prepare(ChangeSet& set) {
+  if (set.raised_floor_ != 0) {
+    set.batch_.put(kMeta, std::string(kVersionFloorKey), encoded(set.raised_floor_));
+  }
+  set.batch_.on_committed = [this, &set] {
+    // On the committing thread, in commit order.
+    if (set.raised_floor_ != 0) floor_.store(set.raised_floor_, std::memory_order_release);
+    appended_changes_.fetch_add(set.changes_.size(), std::memory_order_relaxed);
+    for (ChangeListener* listener : listeners_) {
+      for (const RowChange& change : set.changes_) listener->on_applied(change);
+    }
+  };
+}
+
+bool Catalog::commit(ChangeSet& set, std::optional<Durability> durability) {
+  prepare(set);
+  const Announcement announcement(listeners_, {&set, 1});
+  return queue_.commit(set.batch_, durability.value_or(options_.durability)).committed();
+}
+
+std::vector<bool> Catalog::commit_all(std::span<ChangeSet> sets, std::optional<Durability> durability) {
+  std::vector<kv::Batch> batches;
+  batches.reserve(sets.size());
+  for (ChangeSet& set : sets) {
+    prepare(set);
+    batches.push_back(std::move(set.batch_));
+  }
+  const Announcement announcement(listeners_, sets);
+  std::vector<bool> out;
+  for (const kv::Outcome& outcome : queue_.commit_all(batches, durability.value_or(options_.durability))) {
+    out.push_back(outcome.committed());
+  }
+  return out;
+}
+
+std::vector<DueEntry> Catalog::due(std::int64_t from_us, std::int64_t until_us, std::size_t limit,
+                                   std::string_view after_key) const {
+  std::string begin = timed_key(from_us, after_key);
+  if (!after_key.empty()) begin.push_back('\0');
+  std::string end;
+  put_big_endian(end, static_cast<std::uint64_t>(until_us) + 1);
+  std::vector<DueEntry> out;
+  for (const kv::Entry& entry : engine_->scan({.space = kDue,
+                                .begin = std::move(begin),
+                                .end = std::move(end),
+                                .limit = limit,
+                                .keys_only = true})) {
+    if (entry.key.size() > 8)
+      out.push_back({.due_us = time_of(entry.key), .key = std::string(key_of(entry.key))});
+  }
+  return out;
+}
+
+void Catalog::drop_due_entry(const DueEntry& entry) {
+  kv::Batch batch;
+  batch.erase(kDue, timed_key(entry.due_us, entry.key));
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
+}
+
+void Catalog::raise_watermark(std::int64_t to_us) {
+  std::int64_t current = watermark_us_.load(std::memory_order_acquire);
+  while (current < to_us && !watermark_us_.compare_exchange_weak(current, to_us)) {
+  }
+  if (current >= to_us) return;
+  kv::Batch batch;
+  batch.put(kMeta, std::string(kWatermarkKey), encoded(to_us));
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
+}
+
+std::optional<AccessFigures> Catalog::find_access(std::string_view key) const {
+  const auto value = engine_->get(kAccess, key);
+  if (!value) return std::nullopt;
+  return decode_access(*value);
+}
+
+void Catalog::merge_access(std::span<const KeyAccess> figures) {
+  for (std::size_t from = 0; from < figures.size(); from += kAccessBatch) {
+    kv::Batch batch;
+    for (const KeyAccess& access : figures.subspan(from, std::min(kAccessBatch, figures.size() - from))) {
+      std::string key = document_key(access.collection, access.id);
+      // A figure of a document that is gone would greet its successor.
+      if (const auto row = find(key); !row || !row->live()) continue;
+      const AccessFigures stored = find_access(key).value_or(AccessFigures{});
+      batch.put(kAccess, std::move(key), encode_access(merge_figures(stored, access.figures)));
+    }
+    if (!batch.empty()) queue_.commit(batch, std::min(options_.durability, Durability::process));
+  }
+}
+
+Totals Catalog::totals() const { return read_totals(*engine_); }
+
+std::vector<CollectionTotals> Catalog::collection_totals() const { return read_collection_totals(*engine_); }
+
+void Catalog::trim_changes() {
+  const std::uint64_t appended = appended_changes_.load(std::memory_order_relaxed);
+  if (appended <= options_.kept_changes) return;
+  // From the first entry there is (older epochs too) up to the last kept one of this epoch.
+  std::string end = change_prefix_;
+  put_big_endian(end, appended - options_.kept_changes);
+  kv::Batch batch;
+  batch.erase_range(kChanges, {}, std::move(end));
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
+}
+
+void Catalog::close() { engine_->close(); }
+
+}  // namespace db4::catalog

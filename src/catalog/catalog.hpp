@@ -1,0 +1,157 @@
+#pragma once
+// Catalog: one truth about every document, over any engine.
+
+#include "catalog/change_set.hpp"
+#include "catalog/counters.hpp"
+#include "catalog/row.hpp"
+#include "kv/commit_queue.hpp"
+
+#include <db4/access_tracker.hpp>
+#include <db4/clock.hpp>
+#include <db4/random.hpp>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace db4::catalog {
+
+struct CatalogOptions {
+  Durability durability = Durability::disk;
+  std::uint64_t inline_body_size = 1024;
+  std::chrono::microseconds garbage_grace = std::chrono::minutes{10};
+  std::chrono::microseconds intent_deadline = std::chrono::hours{1};
+  std::size_t kept_changes = 100'000;  ///< entries of the changes space; older ones are trimmed
+};
+
+struct DueEntry {
+  std::int64_t due_us = 0;
+  std::string key;
+};
+
+enum class GarbageKind : std::uint8_t {
+  object = 1,   ///< delete the object
+  segment = 2,  ///< look whether anything in the segment lives; if not, it becomes `object`
+};
+
+struct GarbageEntry {
+  std::int64_t due_us = 0;
+  std::string object;
+  GarbageKind kind = GarbageKind::object;
+  std::uint64_t bytes = 0;
+};
+
+struct SegmentFacts {
+  std::string object;
+  std::uint64_t bytes = 0;
+  std::uint32_t records = 0;
+  std::int64_t live_bytes = 0;  ///< of records that rows name
+};
+
+struct ScannedRow {
+  std::string key;
+  Row row;
+};
+
+/// Thread-safe. Every call may throw what the engine throws: unavailable, resource_exhausted, read_only,
+/// corrupt.
+class Catalog {
+ public:
+  Catalog(std::unique_ptr<kv::Engine> engine, std::shared_ptr<Clock> clock, RandomSource& random,
+          CatalogOptions options);
+  ~Catalog();
+  Catalog(const Catalog&) = delete;
+  Catalog& operator=(const Catalog&) = delete;
+
+  /// Before the first commit, and not thread-safe.
+  void add_listener(ChangeListener* listener) { listeners_.push_back(listener); }
+
+  // -- rows --
+  /// The row, tombstones too.
+  [[nodiscard]] std::optional<Row> find(std::string_view key) const;
+  /// The body of a document whose home is hot, as a block. Throws corrupt.
+  [[nodiscard]] detail::BlockRef load_body(std::string_view key, const Row& row) const;
+  /// Rows with keys in [begin, end), tombstones too.
+  [[nodiscard]] std::vector<ScannedRow> scan_rows(std::string begin, std::string end,
+                                                  std::size_t limit) const;
+
+  /// Commits; whether the rows were as the set took them to be. The durability is the configured one unless
+  /// given.
+  bool commit(ChangeSet& set, std::optional<Durability> durability = {});
+  /// Several sets, each on its own all or nothing, in order, with one sync.
+  std::vector<bool> commit_all(std::span<ChangeSet> sets, std::optional<Durability> durability = {});
+
+  /// A version for a document that has no row: above every version that was ever forgotten.
+  [[nodiscard]] std::uint64_t version_floor() const noexcept {
+    return floor_.load(std::memory_order_acquire);
+  }
+
+  // -- the due index --
+  [[nodiscard]] std::vector<DueEntry> due(std::int64_t from_us, std::int64_t until_us, std::size_t limit,
+                                          std::string_view after_key = {}) const;
+  /// Removes an entry that no row stands behind (a fault's remains).
+  void drop_due_entry(const DueEntry& entry);
+  /// Everything before it has been dealt with. Entries are never filed before it.
+  [[nodiscard]] std::int64_t watermark_us() const noexcept {
+    return watermark_us_.load(std::memory_order_acquire);
+  }
+  void raise_watermark(std::int64_t to_us);
+
+  // -- access figures --
+  [[nodiscard]] std::optional<AccessFigures> find_access(std::string_view key) const;
+  /// Adds figures to what is stored, for documents that exist. Not synced.
+  void merge_access(std::span<const KeyAccess> figures);
+
+  // -- objects --
+  /// Commits the intent to put an object of this name, synced whatever the durability.
+  void announce_object(const std::string& object, std::uint64_t bytes);
+  /// Gives an announced object up: it becomes garbage at once. False where no intent stands.
+  bool abandon_object(const std::string& object, std::uint64_t bytes);
+  /// Intents past their deadline become garbage; how many did.
+  std::size_t expire_intents(std::size_t limit);
+  /// Garbage due by now.
+  [[nodiscard]] std::vector<GarbageEntry> due_garbage(std::size_t limit) const;
+  /// For a GarbageKind::segment: drops the segment where nothing in it lives.
+  void settle_segment(const GarbageEntry& entry);
+  /// After the objects were deleted.
+  void forget_garbage(std::span<const GarbageEntry> entries);
+  [[nodiscard]] std::optional<SegmentFacts> find_segment(const std::string& object) const;
+  /// Every object name that intents, garbage and segments hold. For audits: reads all of them.
+  [[nodiscard]] std::vector<std::string> referenced_objects() const;
+
+  // -- figures --
+  [[nodiscard]] Totals totals() const;
+  [[nodiscard]] std::vector<CollectionTotals> collection_totals() const;
+  [[nodiscard]] kv::EngineStats engine_stats() const { return engine_->stats(); }
+
+  /// 16 hex digits, drawn when the store was created.
+  [[nodiscard]] const std::string& store_id() const noexcept { return store_id_; }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+
+  void trim_changes();
+  void sync() { queue_.sync(); }
+  void close();
+
+ private:
+  friend class ChangeSet;
+  class Announcement;
+  void open_meta(RandomSource& random);
+  void prepare(ChangeSet& set);
+  [[nodiscard]] std::int64_t now_us() const { return clock_->now().time_since_epoch().count(); }
+
+  std::unique_ptr<kv::Engine> engine_;
+  kv::CommitQueue queue_;
+  std::shared_ptr<Clock> clock_;
+  const CatalogOptions options_;
+  std::vector<ChangeListener*> listeners_;
+  std::string store_id_;
+  std::uint64_t epoch_ = 0;
+  std::string change_prefix_;
+  std::atomic<std::uint64_t> floor_{0};
+  std::atomic<std::int64_t> watermark_us_{0};
+  std::atomic<std::uint64_t> appended_changes_{0};
+};
+
+}  // namespace db4::catalog

@@ -1,0 +1,167 @@
+#include "catalog/change_set.hpp"
+
+#include "base/encoding.hpp"
+#include "base/hash.hpp"
+#include "catalog/catalog.hpp"
+#include "catalog/garbage.hpp"
+#include "catalog/spaces.hpp"
+#include "codec/record.hpp"
+
+#include <algorithm>
+
+namespace db4::catalog {
+
+void ChangeSet::change(std::string key, const std::optional<Row>& before, Row after,
+                       const detail::BlockRef& block) {
+  const std::uint64_t hash = hash_key(key);
+  if (before) {
+    batch_.require_prefix(kRows, key, revision_prefix(before->revision));
+    after.revision = std::max(before->revision + 1, after.version);
+  } else {
+    batch_.require_absent(kRows, key);
+    require_floor();
+    after.revision = std::max(catalog_->version_floor() + 1, after.version);
+  }
+  if (block) block->revision = after.revision;
+  stage_body(key, before, after, block);
+  stage_cold(before, after);
+  stage_due(key, before ? before->due_us : 0, after.due_us);
+  // Figures belong to a document's life: one that is removed or made anew starts without.
+  if (!after.live() || (before && !before->live())) batch_.erase(kAccess, key);
+  stage_counters(key, hash, before, after);
+  stage_change_entry(key, after, false);
+  batch_.put(kRows, key, encode_row(key, after));
+  changes_.push_back(
+      {.key = std::move(key), .hash = hash, .before = before, .after = std::move(after), .block = block});
+}
+
+void ChangeSet::purge(std::string key, const Row& tombstone) {
+  const std::uint64_t hash = hash_key(key);
+  batch_.require_prefix(kRows, key, revision_prefix(tombstone.revision));
+  require_floor();
+  raised_floor_ = std::max({raised_floor_, catalog_->version_floor(), tombstone.revision});
+  stage_due(key, tombstone.due_us, 0);
+  stage_counters(key, hash, tombstone, std::nullopt);
+  stage_change_entry(key, tombstone, true);
+  batch_.erase(kAccess, key);
+  batch_.erase(kRows, key);
+  changes_.push_back(
+      {.key = std::move(key), .hash = hash, .before = tombstone, .after = std::nullopt, .block = {}});
+}
+
+void ChangeSet::add_segment(const std::string& object, std::uint64_t bytes, std::uint32_t records) {
+  batch_.require_present(kIntents, object);
+  batch_.erase(kIntents, object);
+  batch_.put(kSegments, object, encode_segment_facts(bytes, records));
+  // Until its rows are committed nothing in it lives: whoever dies before that leaves a segment that is
+  // looked at.
+  const std::int64_t check_us = catalog_->now_us() + catalog_->options_.intent_deadline.count();
+  batch_.put(kGarbage, timed_key(check_us, object), encode_garbage(GarbageKind::segment, bytes));
+  batch_.add(kCounters, total_key(Metric::objects, 0), 1);
+  batch_.add(kCounters, total_key(Metric::object_bytes, 0), static_cast<std::int64_t>(bytes));
+}
+
+void ChangeSet::require_floor() {
+  if (std::exchange(floor_required_, true)) return;
+  std::string floor;
+  put_fixed(floor, catalog_->version_floor());
+  batch_.require_equals(kMeta, std::string(kVersionFloorKey), std::move(floor));
+}
+
+void ChangeSet::stage_body(const std::string& key, const std::optional<Row>& before, Row& after,
+                           const detail::BlockRef& block) {
+  const bool had_body = before && before->body_place == BodyPlace::in_bodies;
+  if (!after.hot()) {
+    after.body_place = BodyPlace::none;
+    after.inline_body.clear();
+  } else if (block) {
+    if (block->body_size <= catalog_->options_.inline_body_size) {
+      after.body_place = BodyPlace::in_row;
+      after.inline_body = block->body();
+    } else {
+      after.body_place = BodyPlace::in_bodies;
+      after.inline_body.clear();
+      batch_.put(
+          kBodies, key,
+          codec::encode_record({.collection = block->collection(),
+                                .id = block->id(),
+                                .version = after.version,
+                                .content_type = block->content_type(),
+                                .created_at = TimePoint{std::chrono::microseconds{after.created_at_us}},
+                                .updated_at = TimePoint{std::chrono::microseconds{after.updated_at_us}}},
+                               block->body(), {.compression = Compression::none}));
+    }
+  }
+  if (had_body && after.body_place != BodyPlace::in_bodies) batch_.erase(kBodies, key);
+}
+
+void ChangeSet::stage_cold(const std::optional<Row>& before, const Row& after) {
+  if (before && before->cold == after.cold) return;
+  if (before && before->cold) free_cold(*before->cold);
+  if (!after.cold) return;
+  const ColdPlace& place = *after.cold;
+  if (place.in_segment) {
+    batch_.require_present(kSegments, place.object);
+    batch_.add(kCounters, segment_key(place.object), static_cast<std::int64_t>(place.length));
+  } else {
+    batch_.require_present(kIntents, place.object);
+    batch_.erase(kIntents, place.object);
+    batch_.add(kCounters, total_key(Metric::objects, 0), 1);
+    batch_.add(kCounters, total_key(Metric::object_bytes, 0), static_cast<std::int64_t>(place.length));
+  }
+}
+
+void ChangeSet::free_cold(const ColdPlace& place) {
+  const std::int64_t due_us = catalog_->now_us() + catalog_->options_.garbage_grace.count();
+  const auto length = static_cast<std::int64_t>(place.length);
+  if (place.in_segment) {
+    batch_.add(kCounters, segment_key(place.object), -length);
+    batch_.put(kGarbage, timed_key(due_us, place.object), encode_garbage(GarbageKind::segment, 0));
+  } else {
+    batch_.put(kGarbage, timed_key(due_us, place.object), encode_garbage(GarbageKind::object, place.length));
+    batch_.add(kCounters, total_key(Metric::objects, 0), -1);
+    batch_.add(kCounters, total_key(Metric::object_bytes, 0), -length);
+  }
+}
+
+void ChangeSet::stage_counters(std::string_view key, std::uint64_t hash, const std::optional<Row>& before,
+                               const std::optional<Row>& after) {
+  Totals delta;
+  const auto count = [&delta](const Row& row, std::int64_t sign) {
+    const auto add = [&](Metric metric, std::uint64_t value) {
+      delta.values[static_cast<std::size_t>(metric)] += sign * static_cast<std::int64_t>(value);
+    };
+    if (!row.live()) {
+      add(Metric::tombstones, 1);
+      return;
+    }
+    add(row.hot() ? Metric::hot_documents : Metric::cold_documents, 1);
+    add(row.hot() ? Metric::hot_bytes : Metric::cold_bytes, row.size);
+    if (row.cold) add(Metric::cold_record_bytes, row.cold->length);
+  };
+  if (before) count(*before, -1);
+  if (after) count(*after, 1);
+  for (std::size_t index = 0; index < kMetrics; ++index) {
+    if (delta.values[index] == 0) continue;
+    const auto metric = static_cast<Metric>(index);
+    batch_.add(kCounters, total_key(metric, hash), delta.values[index]);
+    batch_.add(kCounters, collection_key(collection_of(key), metric, hash), delta.values[index]);
+  }
+}
+
+void ChangeSet::stage_due(const std::string& key, std::int64_t before_us, std::int64_t after_us) {
+  if (before_us == after_us) return;
+  if (before_us != 0) batch_.erase(kDue, timed_key(before_us, key));
+  if (after_us != 0) batch_.put(kDue, timed_key(after_us, key), {});
+}
+
+void ChangeSet::stage_change_entry(std::string_view key, const Row& row, bool purged) {
+  std::string value;
+  put_sized(value, key);
+  put_varint(value, row.version);
+  put_varint(value, row.revision);
+  value.push_back(static_cast<char>(purged ? 0 : static_cast<int>(row.state)));
+  batch_.append(kChanges, catalog_->change_prefix_, std::move(value));
+}
+
+}  // namespace db4::catalog

@@ -1,0 +1,79 @@
+#pragma once
+// ChangeSet: row changes that take effect together. The only way to touch a row.
+
+#include "base/document_block.hpp"
+#include "catalog/row.hpp"
+#include "kv/engine.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace db4::catalog {
+
+class Catalog;
+
+/// One row change, as listeners see it.
+struct RowChange {
+  std::string key;
+  std::uint64_t hash = 0;
+  std::optional<Row> before;
+  std::optional<Row> after;  ///< nullopt: the row was purged
+  detail::BlockRef block;    ///< the body, where the changer had it at hand and the document's home is hot
+};
+
+/// Hears of every row change. Callbacks must not throw, block or commit.
+class ChangeListener {
+ public:
+  virtual ~ChangeListener() = default;
+  /// A change of this key is about to be committed ...
+  virtual void on_announced(std::uint64_t hash) noexcept = 0;
+  /// ... took effect (in commit order, before its writer returns) ...
+  virtual void on_applied(const RowChange& change) noexcept = 0;
+  /// ... and is over, whether it took effect or not.
+  virtual void on_ended(std::uint64_t hash) noexcept = 0;
+};
+
+/// Everything that belongs to the changes of some rows, staged as one batch: rows, bodies, due entries,
+/// counters, intents, garbage, change entries, and the preconditions that make it a compare-and-set. Not
+/// thread-safe; commit it once.
+class ChangeSet {
+ public:
+  explicit ChangeSet(const Catalog& catalog) noexcept : catalog_(&catalog) {}
+
+  /// Replaces `before` (nullopt: there is no row) by `after`; the caller sets all but revision and body
+  /// place. With `block` (and hot as its home) the body is stored; without, a document that stays hot keeps
+  /// its body. A cold place that `after` does not keep is freed; one that it adds must stand in a segment
+  /// that exists, or in an object that was announced. A row may be changed once in a set.
+  void change(std::string key, const std::optional<Row>& before, Row after,
+              const detail::BlockRef& block = {});
+
+  /// Takes a tombstone away, raising the version floor past it.
+  void purge(std::string key, const Row& tombstone);
+
+  /// Registers a segment whose object was announced, before or in the set that first names it.
+  void add_segment(const std::string& object, std::uint64_t bytes, std::uint32_t records);
+
+  [[nodiscard]] std::vector<RowChange>& changes() noexcept { return changes_; }
+  [[nodiscard]] bool empty() const noexcept { return batch_.empty(); }
+
+ private:
+  friend class Catalog;
+  void require_floor();
+  void stage_body(const std::string& key, const std::optional<Row>& before, Row& after,
+                  const detail::BlockRef& block);
+  void stage_cold(const std::optional<Row>& before, const Row& after);
+  void free_cold(const ColdPlace& place);
+  void stage_counters(std::string_view key, std::uint64_t hash, const std::optional<Row>& before,
+                      const std::optional<Row>& after);
+  void stage_due(const std::string& key, std::int64_t before_us, std::int64_t after_us);
+  void stage_change_entry(std::string_view key, const Row& row, bool purged);
+
+  const Catalog* catalog_;
+  kv::Batch batch_;
+  std::vector<RowChange> changes_;
+  bool floor_required_ = false;
+  std::uint64_t raised_floor_ = 0;
+};
+
+}  // namespace db4::catalog

@@ -1,0 +1,36 @@
+#pragma once
+// catalog: the truth about every document, written once over any engine: rows, bodies of hot documents, the
+// due index, access figures, changes, intents, garbage, segments, counters. Includes base, kv, codec. The
+// byte tables are in docs/formats/row.md.
+
+#include "kv/engine.hpp"
+
+#include <vector>
+
+namespace db4::catalog {
+
+/// Spaces of the engine. The numbers are on disk: never renumber. 11 (upload sessions) and 12 (keys) are
+/// reserved.
+enum Space : std::uint8_t {
+  kMeta = 1,      ///< format, store id, epoch, version floor, watermark
+  kRows = 2,      ///< document key -> row
+  kBodies = 3,    ///< document key -> record of a hot body too large for the row
+  kDue = 4,       ///< due time, document key -> nothing
+  kAccess = 5,    ///< document key -> access figures
+  kChanges = 6,   ///< node, epoch, sequence -> change
+  kIntents = 7,   ///< object name -> deadline: announced, not yet named by a row
+  kGarbage = 8,   ///< due time, object name -> what to do with it
+  kSegments = 9,  ///< object name -> facts of a segment
+  kCounters = 10,
+};
+
+inline std::vector<kv::SpaceSpec> catalog_spaces() {
+  using enum kv::SpaceKind;
+  return {{kMeta, "meta", keys},         {kRows, "rows", keys},
+          {kBodies, "bodies", bodies},   {kDue, "due", keys},
+          {kAccess, "access", keys},     {kChanges, "changes", keys},
+          {kIntents, "intents", keys},   {kGarbage, "garbage", keys},
+          {kSegments, "segments", keys}, {kCounters, "counters", counters}};
+}
+
+}  // namespace db4::catalog
