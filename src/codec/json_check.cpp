@@ -1,0 +1,159 @@
+#include "codec/json_check.hpp"
+
+#include <db4/error.hpp>
+#include <db4/limits.hpp>
+
+#include <nlohmann/json.hpp>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+// simdjson decides nearly always. What it refuses, and texts too long for it, go to nlohmann's streaming
+// parser, which does not recurse either and knows more: the byte offset and the reason, integers past 64 bits
+// (which are valid), and the exact depth. It is ten times slower and nearly only runs where the caller gets
+// an error.
+//
+// Both refuse an escape of half a surrogate pair ("\ud800"), which RFC 8259's grammar has but calls
+// unpredictable, and a number past the range of a double: Document::json() could not read them back.
+
+namespace db4::codec {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// simdjson's memory is some fourteen times the text. A thread keeps its parser up to this length of text;
+/// longer texts get one that goes away with them ...
+constexpr std::size_t kKeptParserTextBytes = 256ULL << 10;
+/// ... and past this the pages it touches for the first time cost more (60 to 130 MB/s from 4 MiB on) than
+/// the second parser, which needs next to no memory (95 MB/s).
+constexpr std::size_t kMaxSimdjsonTextBytes = 1ULL << 20;
+
+bool simdjson_accepts(simdjson::dom::parser& parser, std::size_t capacity, std::string_view text) {
+  // simdjson counts an innermost array or object that is not empty as one level more: a limit of
+  // kMaxJsonDepth never lets too much through, and what it wrongly refuses at just that depth the second
+  // parser accepts.
+  if (parser.allocate(capacity, kMaxJsonDepth) != simdjson::SUCCESS) return false;
+  return parser.parse(text.data(), text.size()).error() == simdjson::SUCCESS;
+}
+
+bool simdjson_accepts(std::string_view text) {
+  if (text.empty() || text.size() > kMaxSimdjsonTextBytes) return false;
+  if (text.size() > kKeptParserTextBytes) {
+    simdjson::dom::parser parser;
+    return simdjson_accepts(parser, text.size(), text);
+  }
+  thread_local simdjson::dom::parser parser;
+  return simdjson_accepts(parser, std::max(parser.capacity(), std::bit_ceil(text.size())), text);
+}
+
+[[noreturn]] void throw_invalid(const std::string& reason, std::size_t offset, std::string advice) {
+  throw Error(ErrorCode::invalid_argument,
+              "the text is not valid JSON: " + reason + " at byte offset " + std::to_string(offset),
+              std::move(advice));
+}
+
+/// Takes nlohmann's events, keeps nothing of them but the depth and the first error.
+class Checker final : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool /*value*/) override { return true; }
+  bool number_integer(number_integer_t /*value*/) override { return true; }
+  bool number_unsigned(number_unsigned_t /*value*/) override { return true; }
+  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return true; }
+  bool string(string_t& /*value*/) override { return true; }
+  bool binary(binary_t& /*value*/) override { return true; }
+  bool key(string_t& /*value*/) override { return true; }
+  bool start_object(std::size_t /*size*/) override { return open(); }
+  bool start_array(std::size_t /*size*/) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool parse_error(std::size_t position, const std::string& /*token*/,
+                   const Json::exception& error) override {
+    position_ = position;
+    reason_ = short_reason(error);
+    return false;
+  }
+
+  [[nodiscard]] bool too_deep() const noexcept { return depth_ > kMaxJsonDepth; }
+  /// How many bytes were read when the parser gave up.
+  [[nodiscard]] std::size_t position() const noexcept { return position_; }
+  [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+
+ private:
+  bool open() noexcept { return ++depth_ <= kMaxJsonDepth; }
+  bool close() noexcept {
+    --depth_;
+    return true;
+  }
+
+  /// "... while parsing value - REASON; last read: 'TEXT'; expected ...": the reason alone, since the text is
+  /// the caller's document, of any length, and has no place in a log.
+  static std::string short_reason(const Json::exception& error) {
+    constexpr int kNumberOverflow = 406;
+    if (error.id == kNumberOverflow) return "a number is out of a double's range";
+    std::string_view message = error.what();
+    if (const std::size_t dash = message.find(" - "); dash != std::string_view::npos) {
+      message.remove_prefix(dash + 3);
+    }
+    return std::string(message.substr(0, message.find(';')));
+  }
+
+  std::size_t depth_ = 0;
+  std::size_t position_ = 0;
+  std::string reason_;
+};
+
+/// Where the array or object opens that is one level too deep. The text before it is known to be valid.
+std::size_t too_deep_offset(std::string_view text) noexcept {
+  std::size_t depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxJsonDepth) return i;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return text.size();
+}
+
+void check_slowly(std::string_view text) {
+  constexpr const char* kAdvice = "write one JSON value, or bytes under a content type of their own";
+  // nlohmann skips a byte order mark, which RFC 8259 forbids to send, and takes NUL for the end.
+  if (text.starts_with("\xef\xbb\xbf")) throw_invalid("a byte order mark", 0, "leave it out");
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    throw_invalid("a NUL byte", nul, kAdvice);
+  }
+  Checker checker;
+  if (Json::sax_parse(text.begin(), text.end(), &checker)) return;
+  if (checker.too_deep()) {
+    throw_invalid("nested deeper than " + std::to_string(kMaxJsonDepth) + " levels", too_deep_offset(text),
+                  "nest it less deeply");
+  }
+  // The byte read last is the one that does not fit; at the end the parser counts one that is not there.
+  const std::size_t offset = checker.position() == 0 ? 0 : checker.position() - 1;
+  throw_invalid(checker.reason(), std::min(offset, text.size()), kAdvice);
+}
+
+}  // namespace
+
+void check_json(std::string_view text) {
+  if (!simdjson_accepts(text)) check_slowly(text);
+}
+
+bool is_clean_utf8(std::string_view text) noexcept {
+  if (text.empty()) return true;
+  return std::memchr(text.data(), 0, text.size()) == nullptr &&
+         simdjson::validate_utf8(text.data(), text.size());
+}
+
+}  // namespace db4::codec
