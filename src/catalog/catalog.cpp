@@ -128,7 +128,6 @@ detail::BlockRef Catalog::load_body(std::string_view key, const Row& row) const 
     }
     block = codec::decode_record(*record, {.collection = collection, .id = id, .version = row.version});
   }
-  block->revision = row.revision;
   return block;
 }
 
@@ -193,12 +192,6 @@ std::vector<DueEntry> Catalog::due(std::int64_t from_us, std::int64_t until_us, 
       out.push_back({.due_us = time_of(entry.key), .key = std::string(key_of(entry.key))});
   }
   return out;
-}
-
-void Catalog::drop_due_entry(const DueEntry& entry) {
-  kv::Batch batch;
-  batch.erase(kDue, timed_key(entry.due_us, entry.key));
-  queue_.commit(batch, std::min(options_.durability, Durability::process));
 }
 
 void Catalog::raise_watermark(std::int64_t to_us) {

@@ -91,8 +91,6 @@ class Catalog {
   // -- the due index --
   [[nodiscard]] std::vector<DueEntry> due(std::int64_t from_us, std::int64_t until_us, std::size_t limit,
                                           std::string_view after_key = {}) const;
-  /// Removes an entry that no row stands behind (a fault's remains).
-  void drop_due_entry(const DueEntry& entry);
   /// Everything before it has been dealt with. Entries are never filed before it.
   [[nodiscard]] std::int64_t watermark_us() const noexcept {
     return watermark_us_.load(std::memory_order_acquire);

@@ -22,7 +22,10 @@ void ChangeSet::change(std::string key, const std::optional<Row>& before, Row af
     require_floor();
     after.revision = std::max(catalog_->version_floor() + 1, after.version);
   }
-  if (block) block->revision = after.revision;
+  if (after.due_us != 0 && (!before || before->due_us != after.due_us)) {
+    // Never filed in the past: a run may have gone by there already.
+    after.due_us = std::max({after.due_us, catalog_->now_us(), catalog_->watermark_us()});
+  }
   stage_body(key, before, after, block);
   stage_cold(before, after);
   stage_due(key, before ? before->due_us : 0, after.due_us);

@@ -1,0 +1,80 @@
+#pragma once
+// cold: documents as immutable objects. Includes base, kv, codec, catalog, objects.
+
+#include "base/striped_counter.hpp"
+#include "catalog/catalog.hpp"
+#include "codec/segment.hpp"
+#include "cold/single_flight.hpp"
+
+#include <db4/clock.hpp>
+#include <db4/cold_storage.hpp>
+#include <db4/config.hpp>
+#include <db4/object_store.hpp>
+#include <db4/random.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace db4 {
+
+/// The cold tier's mechanism. Thread-safe.
+///
+/// The life of an object: its intent is committed, it is put and read back, and the batch that names it in a
+/// row (or registers it as a segment) removes the intent. Freed, it enters the garbage, and is deleted after
+/// the grace.
+class ColdStorage::State {
+ public:
+  State(catalog::Catalog& catalog, std::shared_ptr<ObjectStore> objects, std::shared_ptr<Clock> clock,
+        std::shared_ptr<RandomSource> random, ColdConfig config);
+
+  /// The document whose record lies at `place`; a null block where the object is gone. Concurrent readers of
+  /// one place share one fetch. Throws corrupt, unavailable, deadline_exceeded, cancelled.
+  [[nodiscard]] detail::BlockRef read(const catalog::ColdPlace& place, std::string_view key, Version version,
+                                      MonotonicTime deadline, const std::stop_token& stop);
+
+  /// The record of a body, compressed as configured.
+  [[nodiscard]] std::string encode(std::string_view key, const catalog::Row& row,
+                                   std::string_view body) const;
+
+  /// Stores a record as an object of its own and reads it back. The caller names it in a row, or calls
+  /// abandon().
+  [[nodiscard]] catalog::ColdPlace put_document(std::string_view key, Version version,
+                                                std::string_view record);
+  /// Stores a finished segment and reads it back; the object's name. The caller registers it, or calls
+  /// abandon().
+  [[nodiscard]] std::string put_segment(std::string_view segment);
+  /// Gives up an object that was put and not named. Never throws: what it cannot do, the intent's deadline
+  /// does.
+  void abandon(const std::string& object, std::uint64_t bytes) noexcept;
+
+  [[nodiscard]] bool packs(std::size_t record_bytes) const noexcept {
+    return record_bytes < config_.pack_below;
+  }
+  [[nodiscard]] std::uint64_t segment_size() const noexcept { return config_.segment_size; }
+
+  GarbageResult collect_garbage(const GarbageOptions& options);
+  [[nodiscard]] ColdStats stats() const;
+  [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
+
+ private:
+  void put_and_verify(const std::string& object, std::string_view bytes);
+  [[nodiscard]] detail::BlockRef fetch(const catalog::ColdPlace& place, std::string_view key,
+                                       Version version);
+  [[nodiscard]] std::string document_object(std::string_view key, Version version) const;
+  [[nodiscard]] std::string segment_object() const;
+  bool delete_garbage(std::span<const catalog::GarbageEntry> entries, const std::stop_token& stop,
+                      GarbageResult& result);
+
+  catalog::Catalog& catalog_;
+  const std::shared_ptr<ObjectStore> objects_;
+  const std::shared_ptr<Clock> clock_;
+  const std::shared_ptr<RandomSource> random_;
+  const ColdConfig config_;
+  cold::SingleFlight flights_;
+  StripedCounter puts_;
+  StripedCounter gets_;
+  StripedCounter deletes_;
+};
+
+}  // namespace db4

@@ -1,0 +1,203 @@
+#include "tiering/mover.hpp"
+
+#include "codec/record.hpp"
+
+namespace db4::tiering {
+namespace {
+
+void fail(MoveOrder& order, const std::exception& error) {
+  order.outcome = MoveOutcome::failed;
+  order.error = error.what();
+}
+
+}  // namespace
+
+std::shared_ptr<const std::string> warm_record(const detail::DocumentBlock& block) {
+  return std::make_shared<const std::string>(
+      codec::encode_record({.collection = block.collection(),
+                            .id = block.id(),
+                            .version = block.version,
+                            .content_type = block.content_type(),
+                            .created_at = TimePoint{std::chrono::microseconds{block.created_at_us}},
+                            .updated_at = TimePoint{std::chrono::microseconds{block.updated_at_us}}},
+                           block.body(), {.compression = Compression::none}));
+}
+
+/// The segment in the making and the documents that wait for it.
+class Mover::Packing {
+ public:
+  explicit Packing(Mover& mover) : mover_(mover) {}
+
+  void add(MoveOrder& order, detail::BlockRef block, std::string record) {
+    const std::uint64_t offset = writer_.add(block->collection(), block->id(), order.row.version, record);
+    waiting_.push_back({.order = &order,
+                        .block = order.to == StorageTier::warm ? block : detail::BlockRef{},
+                        .offset = offset,
+                        .length = record.size()});
+    if (waiting_.size() == 1) first_ = {std::move(block), std::move(record)};
+    if (writer_.record_bytes() >= mover_.cold_.segment_size()) flush();
+  }
+
+  /// Puts the segment and commits the rows: its registration first, then each document on its own, with one
+  /// sync.
+  void flush() {
+    if (waiting_.empty()) return;
+    try {
+      if (waiting_.size() == 1) {
+        // A segment of one would only cost an index.
+        mover_.demote_alone(*waiting_.front().order, first_.block, first_.record);
+      } else {
+        flush_segment();
+      }
+    } catch (const std::exception& error) {
+      for (Waiting& waiting : waiting_) {
+        if (waiting.order->outcome != MoveOutcome::moved) fail(*waiting.order, error);
+      }
+    }
+    writer_ = {};
+    waiting_.clear();
+    first_ = {};
+  }
+
+ private:
+  struct Waiting {
+    MoveOrder* order = nullptr;
+    detail::BlockRef block;  ///< where a warm copy is wanted
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+  };
+  struct First {
+    detail::BlockRef block;
+    std::string record;
+  };
+
+  void flush_segment() {
+    const auto records = static_cast<std::uint32_t>(writer_.count());
+    const std::string segment = writer_.finish();
+    const std::string object = mover_.cold_.put_segment(segment);
+    std::vector<catalog::ChangeSet> sets;
+    sets.reserve(waiting_.size() + 1);
+    sets.emplace_back(mover_.catalog_).add_segment(object, segment.size(), records);
+    for (const Waiting& waiting : waiting_) {
+      catalog::Row after = mover_.demoted_row(*waiting.order);
+      after.cold = catalog::ColdPlace{
+          .object = object, .offset = waiting.offset, .length = waiting.length, .in_segment = true};
+      sets.emplace_back(mover_.catalog_).change(waiting.order->key, waiting.order->row, std::move(after));
+    }
+    const std::vector<bool> committed = mover_.catalog_.commit_all(sets);
+    for (std::size_t i = 0; i < waiting_.size(); ++i) {
+      waiting_[i].order->outcome = committed[i + 1] ? MoveOutcome::moved : MoveOutcome::changed;
+      if (committed[i + 1] && waiting_[i].block) mover_.warm_up(waiting_[i].order->key, waiting_[i].block);
+    }
+  }
+
+  Mover& mover_;
+  codec::SegmentWriter writer_;
+  std::vector<Waiting> waiting_;
+  First first_;
+};
+
+void Mover::demote(std::span<MoveOrder> orders, const std::function<bool()>& keep_going) {
+  Packing packing(*this);
+  for (MoveOrder& order : orders) {
+    order.outcome = MoveOutcome::changed;
+    if (!keep_going()) continue;
+    try {
+      if (order.row.cold) {
+        // Promotion left the cold copy where it was: to demote an unchanged document is to change its row.
+        demote_in_place(order);
+        continue;
+      }
+      detail::BlockRef block = catalog_.load_body(order.key, order.row);
+      std::string record = cold_.encode(order.key, order.row, block->body());
+      if (cold_.packs(record.size())) {
+        packing.add(order, std::move(block), std::move(record));
+      } else {
+        demote_alone(order, block, record);
+      }
+    } catch (const std::exception& error) {
+      // A document that was changed since is not damaged: its body went with the row we hold.
+      const auto row = catalog_.find(order.key);
+      if (row && row->revision == order.row.revision) fail(order, error);
+    }
+  }
+  packing.flush();
+}
+
+catalog::Row Mover::demoted_row(const MoveOrder& order) const {
+  catalog::Row after = order.row;
+  after.home = StorageTier::cold;
+  after.placed_by = order.placed_by;
+  after.placed_at_us = clock_->now().time_since_epoch().count();
+  after.due_us = order.due_us;
+  return after;
+}
+
+void Mover::demote_in_place(MoveOrder& order) {
+  detail::BlockRef block;
+  if (order.to == StorageTier::warm) block = catalog_.load_body(order.key, order.row);
+  catalog::ChangeSet set(catalog_);
+  set.change(order.key, order.row, demoted_row(order));
+  order.outcome = catalog_.commit(set) ? MoveOutcome::moved : MoveOutcome::changed;
+  if (order.outcome == MoveOutcome::moved && block) warm_up(order.key, block);
+}
+
+void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record) {
+  catalog::Row after = demoted_row(order);
+  after.cold = cold_.put_document(order.key, order.row.version, record);
+  const catalog::ColdPlace place = *after.cold;
+  catalog::ChangeSet set(catalog_);
+  set.change(order.key, order.row, std::move(after));
+  order.outcome = catalog_.commit(set) ? MoveOutcome::moved : MoveOutcome::changed;
+  if (order.outcome != MoveOutcome::moved) {
+    cold_.abandon(place.object, place.length);
+  } else if (order.to == StorageTier::warm) {
+    warm_up(order.key, block);
+  }
+}
+
+void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::optional<Durability> durability) {
+  try {
+    const auto room = hot_.try_reserve(order.row.size);
+    if (!room) {
+      order.outcome = MoveOutcome::no_room;
+      return;
+    }
+    const detail::BlockRef block = at_hand ? at_hand : load(order.key, order.row);
+    catalog::Row after = order.row;
+    after.home = StorageTier::hot;
+    after.placed_by = order.placed_by;
+    after.placed_at_us = clock_->now().time_since_epoch().count();
+    after.due_us = order.due_us;
+    catalog::ChangeSet set(catalog_);
+    set.change(order.key, order.row, std::move(after), block);
+    order.outcome = catalog_.commit(set, durability) ? MoveOutcome::moved : MoveOutcome::changed;
+  } catch (const std::exception& error) {
+    fail(order, error);
+  }
+}
+
+detail::BlockRef Mover::load(std::string_view key, const catalog::Row& row) {
+  if (row.hot()) return catalog_.load_body(key, row);
+  if (const auto hit = warm_.get(key, row.version)) {
+    try {
+      return codec::decode_record(
+          *hit->record,
+          {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = row.version});
+    } catch (const Error&) {
+      warm_.remove(key);  // damaged: the cold record is the home
+    }
+  }
+  detail::BlockRef block = cold_.read(*row.cold, key, row.version, MonotonicTime::max(), {});
+  if (!block) {
+    throw Error(ErrorCode::corrupt, "the document's object " + row.cold->object + " is missing",
+                "check the cold tier for deleted objects, and restore it from a backup");
+  }
+  return block;
+}
+
+void Mover::warm_up(std::string_view key, const detail::BlockRef& block) {
+  warm_.put(key, block->version, warm_record(*block));
+}
+
+}  // namespace db4::tiering

@@ -1,0 +1,76 @@
+#pragma once
+// Mover: copy to the destination, verify what arrived, compare-and-set the row, free the source. Stopped
+// anywhere, by a crash or an error, reads and the next run come out right.
+
+#include "catalog/catalog.hpp"
+#include "cold/cold_state.hpp"
+#include "hot/hot_state.hpp"
+
+#include <db4/clock.hpp>
+#include <db4/warm_storage.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace db4::tiering {
+
+enum class MoveOutcome : std::uint8_t {
+  moved,
+  changed,  ///< somebody changed the document meanwhile: left as it is
+  no_room,  ///< a promotion found the hot tier too full
+  failed,   ///< an error; the document stays where it was
+};
+
+/// A document to move and what its row is to say afterwards.
+struct MoveOrder {
+  std::string key;
+  catalog::Row row;  ///< as it was read; the compare of the compare-and-set
+  StorageTier to = StorageTier::cold;
+  catalog::PlacedBy placed_by = catalog::PlacedBy::policy;
+  std::int64_t due_us = 0;  ///< of the moved document
+  MoveOutcome outcome = MoveOutcome::failed;
+  std::string error = {};  ///< with MoveOutcome::failed
+};
+
+/// Thread-safe.
+class Mover {
+ public:
+  Mover(catalog::Catalog& catalog, HotStorage::State& hot, WarmStorage& warm, ColdStorage::State& cold,
+        std::shared_ptr<Clock> clock) noexcept
+      : catalog_(catalog), hot_(hot), warm_(warm), cold_(cold), clock_(std::move(clock)) {}
+
+  /// Hot documents to cold (or to warm: home cold, and a copy in the warm cache). Small records go into
+  /// segments together. `keep_going` is asked between documents; what is not begun stays `changed`. Fills in
+  /// the outcomes; holds at most one segment and one document in memory.
+  void demote(std::span<MoveOrder> orders, const std::function<bool()>& keep_going);
+
+  /// A cold document to hot. With `block` (its body at hand) nothing is read.
+  void promote(MoveOrder& order, const detail::BlockRef& block = {},
+               std::optional<Durability> durability = std::nullopt);
+
+  /// The body, wherever it is: the row's hot body, a warm copy, or the cold record. Throws corrupt,
+  /// unavailable.
+  [[nodiscard]] detail::BlockRef load(std::string_view key, const catalog::Row& row);
+
+  /// A copy for the warm cache.
+  void warm_up(std::string_view key, const detail::BlockRef& block);
+
+ private:
+  class Packing;
+  [[nodiscard]] catalog::Row demoted_row(const MoveOrder& order) const;
+  void demote_in_place(MoveOrder& order);
+  void demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record);
+
+  catalog::Catalog& catalog_;
+  HotStorage::State& hot_;
+  WarmStorage& warm_;
+  ColdStorage::State& cold_;
+  const std::shared_ptr<Clock> clock_;
+};
+
+/// The warm cache's record of a body: uncompressed, since warm is there for speed.
+std::shared_ptr<const std::string> warm_record(const detail::DocumentBlock& block);
+
+}  // namespace db4::tiering

@@ -1,0 +1,76 @@
+#pragma once
+// Runner: one tiering run, bounded and stoppable. It costs in proportion to what is due, not to how much is
+// stored.
+
+#include "tiering/mover.hpp"
+#include "tiering/policy.hpp"
+
+#include <db4/tiering.hpp>
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+
+namespace db4::tiering {
+
+struct RunnerCounts {
+  std::uint64_t promoted = 0;
+  std::uint64_t demoted = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t runs = 0;
+};
+
+/// Documents read from warm or cold since the last run that are remembered as candidates; more are not, until
+/// a run.
+inline constexpr std::size_t kMaxCandidates = 100'000;
+
+/// Thread-safe; one run at a time.
+class Runner {
+ public:
+  /// The access figures of a document: stored, tracked and still in the cache.
+  using Figures = std::function<AccessFigures(std::string_view key)>;
+
+  Runner(catalog::Catalog& catalog, HotStorage::State& hot, WarmStorage& warm, ColdStorage::State& cold,
+         Mover& mover, std::shared_ptr<Clock> clock, TieringConfig config, bool warm_enabled, Figures figures)
+      : catalog_(catalog),
+        hot_(hot),
+        warm_(warm),
+        cold_(cold),
+        mover_(mover),
+        clock_(std::move(clock)),
+        config_(config),
+        warm_enabled_(warm_enabled),
+        figures_(std::move(figures)) {}
+
+  /// Promotes candidates, then goes through what is due.
+  TieringResult run(const TieringOptions& options);
+  /// Demotes what is due first until hot.max_size has room again.
+  TieringResult relieve_pressure(const std::stop_token& stop);
+
+  /// A document was served from below hot.
+  void note_candidate(std::string_view key);
+  [[nodiscard]] RunnerCounts counts() const;
+
+ private:
+  class Run;
+  TieringResult remember(TieringResult result, bool dry_run);
+
+  catalog::Catalog& catalog_;
+  HotStorage::State& hot_;
+  WarmStorage& warm_;
+  ColdStorage::State& cold_;
+  Mover& mover_;
+  const std::shared_ptr<Clock> clock_;
+  const TieringConfig config_;
+  const bool warm_enabled_;
+  const Figures figures_;
+  std::mutex running_;
+  mutable std::mutex mutex_;
+  std::unordered_set<std::string> candidates_;
+  RunnerCounts counts_;
+};
+
+}  // namespace db4::tiering
