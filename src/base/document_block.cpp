@@ -2,6 +2,8 @@
 
 #include "base/hash.hpp"
 
+#include <algorithm>
+#include <algorithm>
 #include <new>
 
 namespace db4::detail {
@@ -15,6 +17,40 @@ void release(DocumentBlock* block) noexcept {
   }
 }
 
+namespace {
+
+// recent: the half window's number in the high half, then the counts of this one and of the one before.
+constexpr std::uint32_t kMaxRecent = 0xFFFF;
+
+constexpr std::uint64_t pack_recent(std::uint32_t number, std::uint32_t current, std::uint32_t previous) noexcept {
+  return static_cast<std::uint64_t>(number) << 32 | std::min(current, kMaxRecent) << 16 |
+         std::min(previous, kMaxRecent);
+}
+
+}  // namespace
+
+std::uint32_t DocumentBlock::count_recent(std::int64_t now_us, std::int64_t half_window_us,
+                                          std::uint32_t hits) noexcept {
+  const std::uint64_t packed = recent.load(std::memory_order_relaxed);
+  const auto number = static_cast<std::uint32_t>(now_us / half_window_us);
+  const auto then = static_cast<std::uint32_t>(packed >> 32);
+  std::uint32_t current = static_cast<std::uint32_t>(packed >> 16) & kMaxRecent;
+  std::uint32_t previous = static_cast<std::uint32_t>(packed) & kMaxRecent;
+  if (number != then) {
+    previous = number == then + 1 ? current : 0;
+    current = 0;
+  }
+  current += hits;
+  recent.store(pack_recent(number, current, previous), std::memory_order_relaxed);
+  return current + previous;
+}
+
+void DocumentBlock::set_recent(std::int64_t half_window_number, std::uint32_t current,
+                               std::uint32_t previous) noexcept {
+  recent.store(pack_recent(static_cast<std::uint32_t>(half_window_number), current, previous),
+               std::memory_order_relaxed);
+}
+
 BlockRef DocumentBlock::create(std::string_view collection, std::string_view id,
                                std::string_view content_type, std::size_t body_size) {
   const std::size_t key_size = 1 + collection.size() + id.size();
@@ -26,9 +62,9 @@ BlockRef DocumentBlock::create(std::string_view collection, std::string_view id,
   block->body_size = static_cast<std::uint32_t>(body_size);
   char* out = reinterpret_cast<char*>(block + 1);
   *out++ = static_cast<char>(collection.size());
-  out = static_cast<char*>(std::memcpy(out, collection.data(), collection.size())) + collection.size();
-  out = static_cast<char*>(std::memcpy(out, id.data(), id.size())) + id.size();
-  std::memcpy(out, content_type.data(), content_type.size());
+  out = std::copy(collection.begin(), collection.end(), out);
+  out = std::copy(id.begin(), id.end(), out);
+  std::copy(content_type.begin(), content_type.end(), out);
   block->hash = hash_key(block->key());
   return BlockRef::adopt(block);
 }

@@ -18,20 +18,18 @@ struct DocumentBlock {
   /// coarse).
   std::atomic<std::uint32_t> pending_hits{0};
   std::atomic<std::int64_t> last_access_us{0};
-  /// Figures from the tracker and the access space when the block was made or last drained.
+  /// Reads counted in the access space and the tracker when the block was made or last drained.
   std::atomic<std::uint64_t> base_access_count{0};
-  std::atomic<std::uint32_t> base_recent_count{0};
-  /// S3-FIFO's use counter (0 to 3) and the mark that the block waits in its shard's dirty list.
+  /// Accesses in this half of access_window and the one before, with the half's number: see count_recent.
+  std::atomic<std::uint64_t> recent{0};
+  /// S3-FIFO's use counter (0 to 3).
   std::atomic<std::uint8_t> use_count{0};
-  std::atomic<std::uint8_t> dirty{0};
   std::uint8_t collection_size = 0;
   std::uint8_t content_type_size = 0;
   std::uint16_t id_size = 0;
-  StorageTier home = StorageTier::hot;
   std::uint32_t body_size = 0;
   std::uint64_t hash = 0;  ///< hash_key(key())
   Version version = 0;
-  std::uint64_t revision = 0;
   std::int64_t created_at_us = 0;
   std::int64_t updated_at_us = 0;
 
@@ -49,6 +47,11 @@ struct DocumentBlock {
   [[nodiscard]] std::size_t memory_bytes() const noexcept {
     return allocation_size(key().size(), content_type_size, body_size) + 16;
   }
+
+  /// Counts an access at `now_us` (unless `hits` is 0) and returns those within the window: by two buckets of half of
+  /// it, as AccessBuckets does. Racing threads may lose a count of each other's.
+  std::uint32_t count_recent(std::int64_t now_us, std::int64_t half_window_us, std::uint32_t hits) noexcept;
+  void set_recent(std::int64_t half_window_number, std::uint32_t current, std::uint32_t previous) noexcept;
 
   /// A block with key and content type filled in and room for `body_size` bytes of body. Throws
   /// std::bad_alloc.
