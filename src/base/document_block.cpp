@@ -3,7 +3,6 @@
 #include "base/hash.hpp"
 
 #include <algorithm>
-#include <algorithm>
 #include <new>
 
 namespace db4::detail {
@@ -22,7 +21,8 @@ namespace {
 // recent: the half window's number in the high half, then the counts of this one and of the one before.
 constexpr std::uint32_t kMaxRecent = 0xFFFF;
 
-constexpr std::uint64_t pack_recent(std::uint32_t number, std::uint32_t current, std::uint32_t previous) noexcept {
+constexpr std::uint64_t pack_recent(std::uint32_t number, std::uint32_t current,
+                                    std::uint32_t previous) noexcept {
   return static_cast<std::uint64_t>(number) << 32 | std::min(current, kMaxRecent) << 16 |
          std::min(previous, kMaxRecent);
 }

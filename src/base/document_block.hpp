@@ -48,8 +48,8 @@ struct DocumentBlock {
     return allocation_size(key().size(), content_type_size, body_size) + 16;
   }
 
-  /// Counts an access at `now_us` (unless `hits` is 0) and returns those within the window: by two buckets of half of
-  /// it, as AccessBuckets does. Racing threads may lose a count of each other's.
+  /// Counts an access at `now_us` (unless `hits` is 0) and returns those within the window: by two buckets of
+  /// half of it, as AccessBuckets does. Racing threads may lose a count of each other's.
   std::uint32_t count_recent(std::int64_t now_us, std::int64_t half_window_us, std::uint32_t hits) noexcept;
   void set_recent(std::int64_t half_window_number, std::uint32_t current, std::uint32_t previous) noexcept;
 

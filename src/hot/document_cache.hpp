@@ -15,8 +15,13 @@ struct DocumentCacheStats {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;  ///< blocks, index and queues: all that max_bytes bounds
   std::uint64_t evictions = 0;
-  std::uint64_t refused_fills = 0;  ///< a change came between reading and filling
+  std::uint64_t refused_fills = 0;     ///< a change came between reading and filling
+  std::uint64_t dropped_accesses = 0;  ///< not reported: over kMaxEvictedPending, or the sink threw
 };
+
+/// Evicted blocks whose accesses wait for the next drain, over all shards. They are kept without the bodies,
+/// inside max_bytes and in at most an eighth of it.
+inline constexpr std::size_t kMaxEvictedPending = 16'384;
 
 /// Thread-safe. A hit takes one short lock of one shard, copies no body and moves nothing in a queue.
 ///
@@ -50,12 +55,14 @@ class DocumentCache {
   [[nodiscard]] detail::BlockRef peek(std::uint64_t hash, std::string_view key) const noexcept;
 
   [[nodiscard]] Ticket begin_fill(std::uint64_t hash) const noexcept;
-  /// Inserts a block unless the ticket is outdated; whether it did.
+  /// Inserts a block unless the ticket is outdated, the document is there already (as new, then) or too large
+  /// for its shard; whether it did.
   bool fill(const Ticket& ticket, const detail::BlockRef& block);
 
   void begin_change(std::uint64_t hash) noexcept;
   void end_change(std::uint64_t hash) noexcept;
-  /// Inserts or replaces; the accesses of a replaced block are kept.
+  /// Inserts or replaces; the accesses of a replaced block are kept. A document too large for its shard
+  /// (three quarters of it; a shard has 2 MiB or more) only loses its old version here.
   void put(const detail::BlockRef& block);
   void erase(std::uint64_t hash, std::string_view key) noexcept;
 
@@ -67,7 +74,6 @@ class DocumentCache {
   void clear();
 
  private:
-  struct Shard;
   struct State;
   std::unique_ptr<State> state_;
 };
