@@ -22,7 +22,7 @@ enum class SpaceKind : std::uint8_t {
   counters,  ///< values are one signed 64-bit little-endian integer each; written by Batch::add
 };
 
-/// A space's number is on disk: never renumber.
+/// A space's number, 0 to 254, is on disk: never renumber.
 struct SpaceSpec {
   std::uint8_t id = 0;
   std::string name = {};  ///< lower-case letters and underscores

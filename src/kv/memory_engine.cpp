@@ -1,8 +1,8 @@
 // The engine that keeps everything in memory: an ordered map for each space.
 
+#include "kv/engine_state.hpp"
 #include "kv/group_plan.hpp"
 
-#include <atomic>
 #include <map>
 #include <mutex>
 #include <shared_mutex>
@@ -19,7 +19,7 @@ class MemoryEngine final : public Engine {
 
   std::optional<std::string> get(std::uint8_t space, std::string_view key) const override {
     const std::shared_lock lock(mutex_);
-    check_open();
+    state_.check_open();
     const Map& map = maps_[spaces_.index(space)];
     const auto found = map.find(key);
     if (found == map.end()) return std::nullopt;
@@ -28,7 +28,7 @@ class MemoryEngine final : public Engine {
 
   std::vector<Entry> scan(const ScanRequest& request) const override {
     const std::shared_lock lock(mutex_);
-    check_open();
+    state_.check_open();
     const Map& map = maps_[spaces_.index(request.space)];
     std::vector<Entry> entries;
     std::uint64_t bytes = 0;
@@ -46,34 +46,28 @@ class MemoryEngine final : public Engine {
     const GroupPlan plan(spaces_, group, next_sequence_, read);
     {
       const std::unique_lock lock(mutex_);
-      check_open();
+      state_.check_open();
       for (const PlannedOperation& operation : plan.operations()) apply(operation);
     }
     next_sequence_ = plan.next_sequence();
-    commits_.fetch_add(1, std::memory_order_relaxed);
-    batches_.fetch_add(group.size(), std::memory_order_relaxed);
+    state_.count_commit(group.size());
     run_on_committed(group, plan.outcomes());
     return plan.outcomes();
   }
 
   void sync() override {
     const std::shared_lock lock(mutex_);
-    check_open();
+    state_.check_open();
   }
 
   void close() override {
     const std::unique_lock lock(mutex_);
-    closed_ = true;
-    maps_.clear();
+    if (state_.close()) maps_.clear();
   }
 
   Durability strongest() const noexcept override { return Durability::none; }
 
-  EngineStats stats() const override {
-    return {.commits = commits_.load(std::memory_order_relaxed),
-            .batches = batches_.load(std::memory_order_relaxed),
-            .syncs = 0};
-  }
+  EngineStats stats() const override { return state_.stats(); }
 
  private:
   using Map = std::map<std::string, std::string, std::less<>>;
@@ -98,18 +92,11 @@ class MemoryEngine final : public Engine {
     }
   }
 
-  void check_open() const {
-    if (!closed_) return;
-    throw Error(ErrorCode::invalid_argument, "the engine is closed", "open it again before using it");
-  }
-
   const SpaceTable spaces_;
   mutable std::shared_mutex mutex_;
   std::vector<Map> maps_;
-  bool closed_ = false;
+  EngineState state_;
   std::uint64_t next_sequence_ = 1;
-  std::atomic<std::uint64_t> commits_{0};
-  std::atomic<std::uint64_t> batches_{0};
 };
 
 }  // namespace

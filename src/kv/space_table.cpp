@@ -7,6 +7,7 @@ namespace db4::kv {
 namespace {
 
 constexpr std::int16_t kNone = -1;
+constexpr std::uint8_t kReserved = 255;  // so that every space has a successor to end a range at
 
 bool is_name(std::string_view name) {
   return !name.empty() &&
@@ -21,10 +22,11 @@ SpaceTable::SpaceTable(std::vector<SpaceSpec> spaces) : spaces_(std::move(spaces
     const SpaceSpec& space = spaces_[i];
     const bool name_taken = std::any_of(spaces_.begin(), spaces_.begin() + static_cast<std::ptrdiff_t>(i),
                                         [&](const SpaceSpec& other) { return other.name == space.name; });
-    if (index_[space.id] != kNone || name_taken || !is_name(space.name)) {
-      throw Error(ErrorCode::invalid_argument,
-                  "space " + std::to_string(space.id) + " '" + space.name + "' cannot be opened",
-                  "give each space a number and a name of its own, in lower-case letters and underscores");
+    if (space.id == kReserved || index_[space.id] != kNone || name_taken || !is_name(space.name)) {
+      throw Error(
+          ErrorCode::invalid_argument,
+          "space " + std::to_string(space.id) + " '" + space.name + "' cannot be opened",
+          "give each space a number below 255 and a name of its own in lower-case letters and underscores");
     }
     index_[space.id] = static_cast<std::int16_t>(i);
   }

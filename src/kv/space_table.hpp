@@ -18,7 +18,9 @@ class SpaceTable {
   [[nodiscard]] const std::vector<SpaceSpec>& all() const noexcept { return spaces_; }
   /// Throws invalid_argument for a space that the engine was not opened with.
   [[nodiscard]] const SpaceSpec& at(std::uint8_t id) const;
-  /// Its place in all().
+  /// Throws as at() does.
+  void check(std::uint8_t id) const { static_cast<void>(index(id)); }
+  /// Its place in all(). Throws as at() does.
   [[nodiscard]] std::size_t index(std::uint8_t id) const;
 
  private:
