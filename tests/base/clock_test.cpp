@@ -154,6 +154,41 @@ TEST(SimulatedClock, LosesNoWakeUpWhileThreadsGoToSleep) {
   }
 }
 
+// advance() is held up at the first waiter while the second, already on its list, leaves for another reason.
+// From then on the second's mutex and condition may be gone; here the mutex is locked instead, so that a
+// clock that still touched it would hang.
+TEST(SimulatedClock, LeavesAWaiterAloneOnceItReturned) {
+  struct Place {
+    std::mutex mutex;
+    std::condition_variable condition;
+    bool ready = false;
+  };
+  SimulatedClock clock;
+  Place first;
+  Place second;
+  const auto wait = [&clock](Place& place) {
+    std::unique_lock lock(place.mutex);
+    clock.wait_until(lock, place.condition, 1s, [&] { return place.ready; });
+  };
+  std::jthread first_waiter([&] { wait(first); });
+  until_waiting(clock, 1);
+  std::jthread second_waiter([&] { wait(second); });
+  until_waiting(clock, 2);
+
+  std::unique_lock holds_up(first.mutex);
+  std::jthread mover([&] { clock.advance(1s); });
+  until_waiting(clock, 0);
+  {
+    const std::lock_guard guard(second.mutex);
+    second.ready = true;
+  }
+  second.condition.notify_all();
+  second_waiter.join();
+  const std::lock_guard gone(second.mutex);
+  holds_up.unlock();
+  mover.join();
+}
+
 // Time and notifications come from two threads at once, to waiters that share one mutex and one condition:
 // no order of locks may end in a deadlock, and every token is taken exactly once.
 TEST(SimulatedClock, WaitersShareAConditionWhileTimePasses) {
