@@ -23,7 +23,7 @@ struct RecordHeader {
   std::string_view collection;
   std::string_view id;
   Version version = 0;
-  std::string_view content_type;
+  std::string_view content_type = {};
   TimePoint created_at{};
   TimePoint updated_at{};
 };
@@ -70,9 +70,9 @@ struct RecordIdentity {
 };
 
 /// Checks header, identity, lengths and both checksums, and decompresses straight into a new block (its
-/// revision and access figures are left at zero). `record` must be exactly one record. No frame expands past
-/// the length in its header, nor that past the limit. Throws corrupt, too_large, unsupported, key_unavailable
-/// (a key id is named).
+/// access figures are left at zero). `record` must be exactly one record. No frame expands past the length in
+/// its header, nor that past the limit (kMaxBodyBytes at most). Throws corrupt, too_large, unsupported,
+/// key_unavailable (a key id is named).
 detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
                                const DecodeLimits& limits = {});
 
