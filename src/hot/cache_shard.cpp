@@ -31,6 +31,15 @@ void add_hits(DocumentBlock& block, std::uint32_t hits, std::int64_t last_access
   }
 }
 
+/// A new version takes over the document's figures, except where its maker knew them.
+void inherit_figures(DocumentBlock& block, DocumentBlock& old) noexcept {
+  add_hits(block, old.pending_hits.exchange(0, kRelaxed), old.last_access_us.load(kRelaxed));
+  if (block.base_access_count.load(kRelaxed) == 0) {
+    block.base_access_count.store(old.base_access_count.load(kRelaxed), kRelaxed);
+  }
+  if (block.recent.load(kRelaxed) == 0) block.recent.store(old.recent.load(kRelaxed), kRelaxed);
+}
+
 /// A block that carries accesses and nothing else worth mentioning.
 BlockRef without_body(const DocumentBlock& block) {
   BlockRef out = DocumentBlock::create(block.collection(), block.id(), {}, 0);
@@ -208,8 +217,7 @@ bool CacheShard::insert(DocumentBlock* block) noexcept {
 
 void CacheShard::replace(Slot* slot, DocumentBlock* block, Discarded& discarded) noexcept {
   DocumentBlock* old = BlockIndex::block(*slot);
-  add_hits(*block, old->pending_hits.load(kRelaxed), old->last_access_us.load(kRelaxed));
-  old->pending_hits.store(0, kRelaxed);
+  inherit_figures(*block, *old);
   if (block->pending_hits.load(kRelaxed) != 0) *slot |= BlockIndex::kUsed;
   block->use_count.store(old->use_count.load(kRelaxed), kRelaxed);
   Part& part = part_of(*slot);

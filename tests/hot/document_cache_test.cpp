@@ -253,6 +253,21 @@ TEST(DocumentCache, AReplacingVersionCarriesTheAccesses) {
   EXPECT_EQ(cache.drained(), (Hits{{"a", 3}}));
 }
 
+TEST(DocumentCache, AReplacingVersionTakesOverFiguresItDoesNotKnow) {
+  Cache cache({.max_bytes = 1 << 20});
+  const BlockRef first = make_block("a", 1);
+  first->base_access_count = 40;
+  first->recent = 77;
+  cache.put(first);
+  cache.put(make_block("a", 2));
+  EXPECT_EQ(cache.look("a")->base_access_count, 40U);
+  EXPECT_EQ(cache.look("a")->recent, 77U);
+  const BlockRef knows = make_block("a", 3);
+  knows->base_access_count = 50;
+  cache.put(knows);
+  EXPECT_EQ(cache.look("a")->base_access_count, 50U);
+}
+
 TEST(DocumentCache, AccessesOutliveTheBlock) {
   Cache cache({.max_bytes = 1 << 20});
   cache.put(make_block("erased", 4, 100'000));
