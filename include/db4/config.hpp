@@ -122,8 +122,6 @@ struct TieringConfig {
   std::size_t max_operations_per_run = 100'000;
   std::uint64_t max_bytes_per_run = 1_GiB;
   std::chrono::milliseconds max_duration_per_run = 30s;
-  /// Access figures are written to the engine this often (and when the store closes).
-  std::chrono::milliseconds access_flush_interval = 1min;
   /// How long the version of a removed document is remembered in a row of its own.
   std::chrono::milliseconds tombstone_retention = 7_days;
 };

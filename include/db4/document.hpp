@@ -17,7 +17,7 @@ struct DocumentMeta {
   Version version = 0;
   StorageTier tier = StorageTier::cold;
   std::uint64_t size = 0;  ///< bytes of the body as it was written
-  std::string content_type;
+  std::string content_type = {};
   TimePoint created_at{};
   TimePoint updated_at{};
   TimePoint accessed_at{};         ///< the last read or write

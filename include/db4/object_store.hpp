@@ -12,14 +12,14 @@
 namespace db4 {
 
 struct ObjectInfo {
-  std::string name;
+  std::string name = {};
   std::uint64_t size = 0;
   TimePoint modified{};
 };
 
 struct ObjectPage {
-  std::vector<ObjectInfo> objects;  ///< in byte order of their names
-  bool more = false;                ///< whether objects follow after the last one here
+  std::vector<ObjectInfo> objects = {};  ///< in byte order of their names
+  bool more = false;                     ///< whether objects follow after the last one here
 };
 
 struct PutOptions {

@@ -89,7 +89,7 @@ struct StoreStats {
   std::uint64_t tombstones = 0;
   std::uint64_t lost_access_figures = 0;
   LatencySummary write_latency;
-  std::string last_background_error;  ///< empty: none
+  std::string last_background_error = {};  ///< empty: none
 };
 
 }  // namespace db4

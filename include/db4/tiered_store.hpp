@@ -81,8 +81,8 @@ struct MoveOptions {
 };
 
 struct BatchItem {
-  std::string id;
-  std::string body;
+  std::string id = {};
+  std::string body = {};
   std::string content_type = {};  ///< empty: application/json, and the body is checked to be JSON
   std::optional<Version> if_version = {};
 };
@@ -95,33 +95,33 @@ struct ScanOptions {
 };
 
 struct ScanItem {
-  std::string id;
+  std::string id = {};
   DocumentMeta meta;
 };
 
 struct ScanPage {
-  std::vector<ScanItem> items;
-  std::string cursor;  ///< empty: that was all. Opaque; stays good whatever changes meanwhile
+  std::vector<ScanItem> items = {};
+  std::string cursor = {};  ///< empty: that was all. Opaque; stays good whatever changes meanwhile
 };
 
 struct CollectionInfo {
-  std::string name;
+  std::string name = {};
   std::uint64_t documents = 0;
   std::uint64_t bytes = 0;
 };
 
 struct Explanation {
-  std::string collection;
-  std::string id;
+  std::string collection = {};
+  std::string id = {};
   DocumentMeta meta;
   StorageTier home = StorageTier::hot;
-  std::vector<std::string> copies;  ///< where bytes of this version are, in words
-  std::string placed_by;            ///< what put it there, in words
+  std::vector<std::string> copies = {};  ///< where bytes of this version are, in words
+  std::string placed_by = {};            ///< what put it there, in words
   TimePoint placed_at{};
   StorageTier classified = StorageTier::hot;  ///< where the policy would have it now
-  std::string rule;                           ///< the rule behind that, in words
-  std::optional<TimePoint> due_at;            ///< when tiering looks at it next
-  std::string outlook;                        ///< what happens then, and what would change it
+  std::string rule = {};                      ///< the rule behind that, in words
+  std::optional<TimePoint> due_at = {};       ///< when tiering looks at it next
+  std::string outlook = {};                   ///< what happens then, and what would change it
 };
 
 /// The store. Thread-safe: any call from any thread at any time, except that close() and destruction must

@@ -27,12 +27,12 @@ struct TieringOptions {
 
 /// One document's move, planned or made.
 struct Move {
-  std::string collection;
-  std::string id;
+  std::string collection = {};
+  std::string id = {};
   StorageTier from = StorageTier::hot;
   StorageTier to = StorageTier::cold;
   std::uint64_t bytes = 0;
-  std::string reason;  ///< in words
+  std::string reason = {};  ///< in words
 };
 
 struct TieringResult {
@@ -43,9 +43,9 @@ struct TieringResult {
   std::size_t failed = 0;  ///< not moved for an error; they stay where they were and are tried again
   std::uint64_t bytes_moved = 0;
   std::chrono::milliseconds duration{0};
-  std::vector<Move> moves;          ///< made (or planned, in a dry run), at most kMaxReportedMoves of them
-  std::vector<std::string> errors;  ///< the first few messages behind `failed`
-  bool more = false;                ///< stopped at a bound: more is due
+  std::vector<Move> moves = {};  ///< made (or planned, in a dry run), at most kMaxReportedMoves of them
+  std::vector<std::string> errors = {};  ///< the first few messages behind `failed`
+  bool more = false;                     ///< stopped at a bound: more is due
 };
 
 inline constexpr std::size_t kMaxReportedMoves = 10'000;

@@ -15,19 +15,20 @@ struct WarmEntry {
   Version version = 0;
   TimePoint fresh_until{};  ///< served as it is until then ...
   TimePoint stale_until{};  ///< ... and until then while somebody refreshes it; never after
-  std::shared_ptr<const std::string> record;
+  std::shared_ptr<const std::string> record = {};
 };
 
 struct WarmCacheStats {
   std::uint64_t entries = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;      ///< keys, records and overhead: what the cache's bound is about
   std::uint64_t evictions = 0;  ///< since the cache was opened
+  std::uint64_t wiped = 0;      ///< how often it was started anew because what it held could not be read
 };
 
 /// A bounded key-value cache that may forget anything at any time. Keys are 1 to 2,048 arbitrary bytes.
 ///
 /// Thread rule: every call may run in many threads at once. Errors: a cache that fails throws db4::Error; the
-/// warm tier counts it and goes on as if the entry were absent.
+/// warm tier counts it and goes on as if the entry were absent. After close() only the destructor may follow.
 class DB4_API WarmCache {
  public:
   virtual ~WarmCache() = default;
@@ -38,8 +39,8 @@ class DB4_API WarmCache {
   virtual void remove(std::string_view key) = 0;
   virtual void clear() = 0;
   [[nodiscard]] virtual WarmCacheStats stats() const = 0;
-  /// Whether the key is held, without counting as a use of it.
-  [[nodiscard]] virtual bool contains(std::string_view key, Version version) = 0;
+  /// Whether that version of the key is held and `now` is before its stale_until; not a use of it.
+  [[nodiscard]] virtual bool contains(std::string_view key, Version version, TimePoint now) = 0;
   virtual void close() {}
 };
 

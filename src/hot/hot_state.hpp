@@ -63,6 +63,9 @@ class HotStorage::State final : public catalog::ChangeListener {
   /// hurry.
   void on_pressure(std::function<void()> callback) { pressure_callback_ = std::move(callback); }
 
+  /// The store closes: whoever waits for room throws cancelled.
+  void stop_waiting();
+
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] HotStats stats() const;
   void count_cache_hit() noexcept { cache_hits_.add(); }
@@ -91,6 +94,7 @@ class HotStorage::State final : public catalog::ChangeListener {
   std::int64_t bytes_ = 0;
   std::uint64_t reserved_ = 0;
   std::uint64_t wanted_ = 0;  ///< by writers that wait
+  bool stopped_ = false;
   std::uint64_t waits_ = 0;
   std::uint64_t refusals_ = 0;
 };

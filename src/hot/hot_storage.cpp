@@ -83,6 +83,7 @@ HotStorage::State::Reservation HotStorage::State::wait_for_room(
   lock.unlock();
   if (pressure_callback_) pressure_callback_();
   bool got = false;
+  bool stopped = false;
   {
     // Whoever asks to stop must wake us; taking the mutex keeps the wake-up from falling between test and
     // wait. The callback's destructor waits for it to finish, so it must not run while we hold the mutex.
@@ -92,18 +93,20 @@ HotStorage::State::Reservation HotStorage::State::wait_for_room(
     });
     lock.lock();
     const MonotonicTime deadline = clock_->monotonic() + timeout.value_or(options_.full_timeout);
-    clock_->wait_until(lock, room_, deadline, [&] { return fits(bytes) || stop.stop_requested(); });
+    clock_->wait_until(lock, room_, deadline,
+                       [&] { return fits(bytes) || stopped_ || stop.stop_requested(); });
     wanted_ -= bytes;
-    got = fits(bytes) && !stop.stop_requested();
+    stopped = stopped_ || stop.stop_requested();
+    got = fits(bytes) && !stopped;
     if (got) {
       reserved_ += bytes;
-    } else if (!stop.stop_requested()) {
+    } else if (!stopped) {
       ++refusals_;
     }
     lock.unlock();
   }
   if (got) return {*this, bytes};
-  if (stop.stop_requested()) {
+  if (stopped) {
     throw Error(ErrorCode::cancelled, "stopped while waiting for room in the hot tier", "repeat the write");
   }
   throw Error(ErrorCode::resource_exhausted,
@@ -120,6 +123,12 @@ std::optional<HotStorage::State::Reservation> HotStorage::State::try_reserve(std
   if (used() + bytes > percent_of(options_.max_size, kPressureStartPercent)) return std::nullopt;
   reserved_ += bytes;
   return Reservation{*this, bytes};
+}
+
+void HotStorage::State::stop_waiting() {
+  const std::scoped_lock lock(mutex_);
+  stopped_ = true;
+  room_.notify_all();
 }
 
 void HotStorage::State::give_back(std::uint64_t bytes) {

@@ -5,9 +5,10 @@
 namespace db4::tiering {
 namespace {
 
-void fail(MoveOrder& order, const std::exception& error) {
+/// To be called while the exception is handled.
+void fail(MoveOrder& order) {
   order.outcome = MoveOutcome::failed;
-  order.error = error.what();
+  order.failure = std::current_exception();
 }
 
 }  // namespace
@@ -49,9 +50,9 @@ class Mover::Packing {
       } else {
         flush_segment();
       }
-    } catch (const std::exception& error) {
+    } catch (const std::exception&) {
       for (Waiting& waiting : waiting_) {
-        if (waiting.order->outcome != MoveOutcome::moved) fail(*waiting.order, error);
+        if (waiting.order->outcome != MoveOutcome::moved) fail(*waiting.order);
       }
     }
     writer_ = {};
@@ -115,10 +116,10 @@ void Mover::demote(std::span<MoveOrder> orders, const std::function<bool()>& kee
       } else {
         demote_alone(order, block, record);
       }
-    } catch (const std::exception& error) {
+    } catch (const std::exception&) {
       // A document that was changed since is not damaged: its body went with the row we hold.
       const auto row = catalog_.find(order.key);
-      if (row && row->revision == order.row.revision) fail(order, error);
+      if (row && row->revision == order.row.revision) fail(order);
     }
   }
   packing.flush();
@@ -172,8 +173,8 @@ void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::opti
     catalog::ChangeSet set(catalog_);
     set.change(order.key, order.row, std::move(after), block);
     order.outcome = catalog_.commit(set, durability) ? MoveOutcome::moved : MoveOutcome::changed;
-  } catch (const std::exception& error) {
-    fail(order, error);
+  } catch (const std::exception&) {
+    fail(order);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <db4/clock.hpp>
 #include <db4/warm_storage.hpp>
 
+#include <exception>
 #include <functional>
 #include <span>
 #include <string>
@@ -31,7 +32,7 @@ struct MoveOrder {
   catalog::PlacedBy placed_by = catalog::PlacedBy::policy;
   std::int64_t due_us = 0;  ///< of the moved document
   MoveOutcome outcome = MoveOutcome::failed;
-  std::string error = {};  ///< with MoveOutcome::failed
+  std::exception_ptr failure = {};  ///< with MoveOutcome::failed
 };
 
 /// Thread-safe.

@@ -16,6 +16,14 @@ constexpr std::size_t kMaxErrors = 5;
 /// one.
 constexpr std::int64_t kWatermarkMarginUs = 600'000'000;
 
+std::string message_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 /// The state of one run: its bounds, what it has planned and what came of it.
@@ -116,7 +124,7 @@ void Runner::Run::count(const Planned& planned, StorageTier from) {
     report(planned, from);
   } else if (order.outcome == MoveOutcome::failed) {
     ++result_.failed;
-    if (result_.errors.size() < kMaxErrors) result_.errors.push_back(order.error);
+    if (result_.errors.size() < kMaxErrors) result_.errors.push_back(message_of(order.failure));
   } else {
     ++result_.skipped;
   }

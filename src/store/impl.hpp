@@ -1,0 +1,134 @@
+#pragma once
+// store: TieredStore composes everything below and owns no mechanism of its own.
+//
+// open.cpp puts it together; read_path.cpp, write_path.cpp, moves.cpp and inspect.cpp are what it does.
+
+#include "base/thread_pool.hpp"
+#include "catalog/catalog.hpp"
+#include "cold/cold_state.hpp"
+#include "hot/hot_state.hpp"
+#include "store/gate.hpp"
+#include "store/metrics.hpp"
+#include "tiering/background.hpp"
+#include "tiering/mover.hpp"
+#include "tiering/policy.hpp"
+#include "tiering/runner.hpp"
+
+#include <db4/access_tracker.hpp>
+#include <db4/tiered_store.hpp>
+
+namespace db4 {
+
+class TieredStore::Impl {
+ public:
+  Impl(TieredStoreConfig config, Components components);
+  ~Impl();
+
+  std::optional<Document> read(std::string_view collection, std::string_view id, const ReadOptions& options);
+
+  struct Item {
+    std::string_view id;
+    std::string_view body;
+    std::string_view content_type;
+    std::optional<Version> if_version;
+  };
+  /// All or nothing.
+  std::vector<WriteResult> write(std::string_view collection, std::span<const Item> items,
+                                 const WriteOptions& options);
+  bool remove(std::string_view collection, std::string_view id, const RemoveOptions& options);
+
+  std::optional<StorageTier> get_tier(std::string_view collection, std::string_view id);
+  bool promote(std::string_view collection, std::string_view id, StorageTier to);
+  bool demote(std::string_view collection, std::string_view id, StorageTier to, const MoveOptions& options);
+  TieringResult run_tiering(const TieringOptions& options);
+
+  ScanPage scan(std::string_view collection, const ScanOptions& options);
+  std::vector<CollectionInfo> collections();
+  std::optional<Explanation> explain(std::string_view collection, std::string_view id);
+  StoreStats stats();
+  void flush_access_figures();
+  void close();
+
+  /// Runs a public call: counts it in, and puts the operation and the document in front of what it throws.
+  template <typename Call>
+  auto run(std::string_view operation, std::string_view collection, std::string_view id, const Call& call) {
+    try {
+      const store::Gate::Pass pass(gate_);
+      return call();
+    } catch (const Error& error) {
+      throw error.with_context(operation, collection, id);
+    }
+  }
+
+  [[nodiscard]] HotStorage& hot() noexcept { return hot_; }
+  [[nodiscard]] WarmStorage& warm() noexcept { return warm_; }
+  [[nodiscard]] ColdStorage& cold() noexcept { return cold_; }
+
+ private:
+  // read_path.cpp
+  struct ReadCall;
+  std::optional<Document> read_through(ReadCall& call);
+  std::optional<Document> read_hot_home(ReadCall& call, const catalog::Row& row);
+  std::optional<Document> read_cold_home(ReadCall& call, const catalog::Row& row);
+  detail::BlockRef decode_warm(const ReadCall& call, const WarmHit& hit, Version version);
+  detail::BlockRef expired_warm_copy(const ReadCall& call, const catalog::Row& row);
+  WarmStorage::Loader refresher(const ReadCall& call, const catalog::Row& row);
+  std::optional<Document> admit(ReadCall& call, const catalog::Row& row, const detail::BlockRef& block,
+                                StorageTier served_from);
+  bool promote_by_read(const ReadCall& call, const catalog::Row& row, const detail::BlockRef& block);
+  void prime_figures(const detail::BlockRef& block, const AccessFigures& figures) const;
+  [[nodiscard]] AccessFigures figures_of(std::string_view key);
+
+  // write_path.cpp
+  struct WriteAttempt;
+  bool attempt_write(std::string_view collection, std::span<const Item> items, const WriteOptions& options,
+                     MonotonicTime deadline, std::vector<WriteResult>& results);
+  void plan_item(WriteAttempt& attempt, std::string_view collection, const Item& item,
+                 const WriteOptions& options);
+  void put_cold_items(WriteAttempt& attempt);
+  void check_if_version(std::optional<Version> wanted, Version current);
+  bool remove_document(const std::string& key, const RemoveOptions& options);
+  bool remove_copy(const std::string& key, const RemoveOptions& options);
+  void check_retry(MonotonicTime deadline, const std::stop_token& stop);
+
+  // moves.cpp
+  [[nodiscard]] catalog::Row require_row(std::string_view key) const;
+  [[nodiscard]] StorageTier tier_of(std::string_view key, const catalog::Row& row);
+  bool warm_up_by_hand(const std::string& key);
+  bool add_cold_copy(const std::string& key, const catalog::Row& row);
+  void finish_hand_move(const tiering::MoveOrder& order, StorageTier from);
+  void drain_accesses();
+  void scheduled_run(const std::stop_token& stop);
+
+  // inspect.cpp
+  [[nodiscard]] CostStats bill(const StoreStats& stats) const;
+
+  const TieredStoreConfig config_;
+  const std::shared_ptr<Clock> clock_;
+  const std::shared_ptr<RandomSource> random_;
+  const std::int64_t half_window_us_;
+  store::Gate gate_;
+  store::Metrics metrics_;
+  AccessPatternTracker tracker_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  HotStorage hot_;
+  std::shared_ptr<WarmCache> warm_cache_;
+  ThreadPool refreshers_;
+  WarmStorage warm_;
+  ColdStorage cold_;
+  tiering::Mover mover_;
+  tiering::Runner runner_;
+  /// Last: it uses all of the above.
+  std::unique_ptr<tiering::Background> background_;
+};
+
+namespace store {
+
+/// Throws invalid_argument where a collection or id is empty, too long, or not clean UTF-8.
+void check_key(std::string_view collection, std::string_view id);
+void check_collection(std::string_view collection);
+/// What is wrong with a configuration, before anything is opened.
+void check_config(const TieredStoreConfig& config, const Components& components);
+
+}  // namespace store
+}  // namespace db4

@@ -1,0 +1,48 @@
+#pragma once
+// What the store counts.
+
+#include "base/latency_histogram.hpp"
+#include "base/striped_counter.hpp"
+
+#include <db4/stats.hpp>
+
+namespace db4::store {
+
+struct TierCounters {
+  StripedCounter hits;
+  StripedCounter misses;
+  LatencyHistogram latency;
+};
+
+struct Metrics {
+  TierCounters hot;
+  TierCounters warm;
+  TierCounters cold;
+  StripedCounter reads;
+  StripedCounter read_misses;
+  StripedCounter writes;
+  StripedCounter removes;
+  StripedCounter conflicts;
+  StripedCounter damaged_copies;
+  StripedCounter promoted;
+  StripedCounter demoted;
+  StripedCounter promotions_skipped;
+  StripedCounter moved_bytes;
+  StripedCounter failed_moves;
+  LatencyHistogram writing;
+};
+
+/// Hits in memory are timed one in so many.
+inline constexpr unsigned kHitSampling = 16;
+
+inline LatencySummary summarize(const LatencyHistogram& histogram) {
+  const LatencySnapshot snapshot = histogram.snapshot();
+  return {.count = snapshot.count(),
+          .mean = snapshot.mean(),
+          .p50 = snapshot.percentile(50),
+          .p90 = snapshot.percentile(90),
+          .p99 = snapshot.percentile(99),
+          .max = snapshot.max()};
+}
+
+}  // namespace db4::store

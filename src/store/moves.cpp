@@ -1,0 +1,188 @@
+// Moves: by hand, by a tiering run, in the background.
+#include "catalog/keys.hpp"
+#include "store/impl.hpp"
+
+namespace db4 {
+namespace {
+
+constexpr std::size_t kFlushPage = 1000;
+/// Objects that one tiering run deletes at most; the rest waits for the next.
+constexpr std::size_t kGarbagePerRun = 2000;
+/// A move by hand against somebody who keeps writing gives up after this many tries.
+constexpr int kHandMoveAttempts = 16;
+
+[[noreturn]] void wrong_direction(StorageTier from, StorageTier to, std::string_view other) {
+  throw Error(ErrorCode::invalid_argument,
+              "the document is in " + std::string(to_string(from)) + ", and " + std::string(to_string(to)) +
+                  " is the other direction",
+              "call " + std::string(other));
+}
+
+}  // namespace
+
+catalog::Row TieredStore::Impl::require_row(std::string_view key) const {
+  auto row = catalog_->find(key);
+  if (row && row->live()) return std::move(*row);
+  throw Error(ErrorCode::invalid_argument, "there is no such document", "check collection and id");
+}
+
+StorageTier TieredStore::Impl::tier_of(std::string_view key, const catalog::Row& row) {
+  if (row.hot()) return StorageTier::hot;
+  return warm_.contains(key, row.version) ? StorageTier::warm : StorageTier::cold;
+}
+
+std::optional<StorageTier> TieredStore::Impl::get_tier(std::string_view collection, std::string_view id) {
+  const std::string key = catalog::document_key(collection, id);
+  const auto row = catalog_->find(key);
+  if (!row || !row->live()) return std::nullopt;
+  return tier_of(key, *row);
+}
+
+bool TieredStore::Impl::promote(std::string_view collection, std::string_view id, StorageTier to) {
+  const std::string key = catalog::document_key(collection, id);
+  for (int attempt = 0; attempt < kHandMoveAttempts; ++attempt) {
+    catalog::Row row = require_row(key);
+    const StorageTier from = tier_of(key, row);
+    if (from == to) return false;
+    if (is_colder(to, from)) wrong_direction(from, to, "demote");
+    if (to == StorageTier::warm) return warm_up_by_hand(key);
+    tiering::MoveOrder order{.key = key,
+                             .row = std::move(row),
+                             .to = to,
+                             .placed_by = catalog::PlacedBy::hand,
+                             .due_us = tiering::hot_due_us(clock_->now(), config_.tiering)};
+    mover_.promote(order);
+    finish_hand_move(order, from);
+    if (order.outcome == tiering::MoveOutcome::moved) {
+      warm_.remove(key);
+      return true;
+    }
+  }
+  throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat the move");
+}
+
+bool TieredStore::Impl::warm_up_by_hand(const std::string& key) {
+  const catalog::Row row = require_row(key);
+  mover_.warm_up(key, mover_.load(key, row));
+  const bool held = warm_.contains(key, row.version);
+  if (held) metrics_.promoted.add();
+  return held;
+}
+
+bool TieredStore::Impl::demote(std::string_view collection, std::string_view id, StorageTier to,
+                               const MoveOptions& options) {
+  const std::string key = catalog::document_key(collection, id);
+  for (int attempt = 0; attempt < kHandMoveAttempts; ++attempt) {
+    catalog::Row row = require_row(key);
+    const StorageTier from = tier_of(key, row);
+    if (is_hotter(to, from)) wrong_direction(from, to, "promote");
+    if (from == to) return false;
+    if (from == StorageTier::warm) {
+      if (options.keep_in_source) return false;  // its home is cold already
+      warm_.remove(key);
+      metrics_.demoted.add();
+      return true;
+    }
+    if (options.keep_in_source) {
+      if (to == StorageTier::cold ? row.cold.has_value() : warm_.contains(key, row.version)) return false;
+      if (to == StorageTier::warm) {
+        mover_.warm_up(key, mover_.load(key, row));
+        return warm_.contains(key, row.version);
+      }
+      if (add_cold_copy(key, row)) return true;
+      continue;
+    }
+    tiering::MoveOrder order{
+        .key = key,
+        .row = std::move(row),
+        .to = to,
+        .placed_by = catalog::PlacedBy::hand,
+        .due_us = to == StorageTier::warm ? tiering::warm_due_us(clock_->now(), config_.tiering) : 0};
+    mover_.demote({&order, 1}, [] { return true; });
+    finish_hand_move(order, from);
+    if (order.outcome == tiering::MoveOutcome::moved) {
+      if (to == StorageTier::cold) warm_.remove(key);
+      return true;
+    }
+  }
+  throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat the move");
+}
+
+bool TieredStore::Impl::add_cold_copy(const std::string& key, const catalog::Row& row) {
+  const detail::BlockRef block = mover_.load(key, row);
+  catalog::Row after = row;
+  after.cold = cold_.state().put_document(key, row.version, cold_.state().encode(key, row, block->body()));
+  const catalog::ColdPlace place = *after.cold;
+  catalog::ChangeSet set(*catalog_);
+  set.change(key, row, std::move(after));
+  if (catalog_->commit(set)) return true;
+  cold_.state().abandon(place.object, place.length);
+  return false;
+}
+
+void TieredStore::Impl::finish_hand_move(const tiering::MoveOrder& order, StorageTier from) {
+  switch (order.outcome) {
+    case tiering::MoveOutcome::moved:
+      (is_hotter(order.to, from) ? metrics_.promoted : metrics_.demoted).add();
+      metrics_.moved_bytes.add(order.row.size);
+      return;
+    case tiering::MoveOutcome::failed:
+      metrics_.failed_moves.add();
+      std::rethrow_exception(order.failure);
+    case tiering::MoveOutcome::no_room:
+      throw Error(ErrorCode::resource_exhausted, "the hot tier has no room for it below 90 % of hot.max_size",
+                  "demote something, or raise hot.max_size");
+    case tiering::MoveOutcome::changed:
+      return;
+  }
+}
+
+TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
+  drain_accesses();
+  if (!options.dry_run) flush_access_figures();
+  TieringResult result = runner_.run(options);
+  if (!options.dry_run) {
+    if (hot_.state().pressure_bytes() > 0) {
+      const TieringResult relief = runner_.relieve_pressure(options.stop);
+      result.demoted += relief.demoted;
+      result.failed += relief.failed;
+      result.bytes_moved += relief.bytes_moved;
+      result.moves.insert(result.moves.end(), relief.moves.begin(), relief.moves.end());
+    }
+    cold_.collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop});
+    catalog_->trim_changes();
+  }
+  return result;
+}
+
+void TieredStore::Impl::scheduled_run(const std::stop_token& stop) {
+  const TieringResult result = run_tiering({.max_operations = config_.tiering.max_operations_per_run,
+                                            .max_bytes = config_.tiering.max_bytes_per_run,
+                                            .max_duration = config_.tiering.max_duration_per_run,
+                                            .stop = stop});
+  if (!result.errors.empty()) {
+    throw Error(ErrorCode::unavailable,
+                std::to_string(result.failed) + " moves failed; the first: " + result.errors[0],
+                "the documents stay where they were and are tried again");
+  }
+}
+
+void TieredStore::Impl::drain_accesses() {
+  hot_.state().cache().drain_accesses(
+      [this](detail::DocumentBlock& block, std::uint32_t hits, std::int64_t last_us) {
+        block.base_access_count.fetch_add(hits, std::memory_order_relaxed);
+        tracker_.record_accesses(block.collection(), block.id(), hits,
+                                 TimePoint{std::chrono::microseconds{last_us}});
+      });
+}
+
+void TieredStore::Impl::flush_access_figures() {
+  drain_accesses();
+  while (true) {
+    const std::vector<KeyAccess> figures = tracker_.take_unflushed(kFlushPage);
+    if (!figures.empty()) catalog_->merge_access(figures);
+    if (figures.size() < kFlushPage) return;
+  }
+}
+
+}  // namespace db4

@@ -1,0 +1,109 @@
+// Puts a store together, and takes it apart.
+#include "catalog/spaces.hpp"
+#include "objects/object_stores.hpp"
+#include "store/impl.hpp"
+#include "warm/warm_caches.hpp"
+
+namespace db4 {
+namespace {
+
+constexpr std::size_t kRefreshThreads = 2;
+constexpr std::size_t kMaxQueuedRefreshes = 256;
+
+/// Checks the whole configuration before the first file is touched.
+TieredStoreConfig checked(TieredStoreConfig config, const Components& components) {
+  store::check_config(config, components);
+  config.tracker.access_window = config.tiering.access_window;
+  if (config.hot.type == HotType::memory) config.hot.durability = Durability::none;
+  if (components.warm_cache == nullptr && config.warm.max_size == 0) config.warm.type = WarmType::memory;
+  return config;
+}
+
+std::unique_ptr<catalog::Catalog> open_catalog(const TieredStoreConfig& config,
+                                               const std::shared_ptr<Clock>& clock, RandomSource& random) {
+  auto engine = kv::open_engine(
+      config.hot.type,
+      {.path = config.hot.path, .spaces = catalog::catalog_spaces(), .durability = config.hot.durability});
+  return std::make_unique<catalog::Catalog>(
+      std::move(engine), clock, random,
+      catalog::CatalogOptions{.durability = config.hot.durability,
+                              .inline_body_size = config.hot.inline_body_size,
+                              .garbage_grace = config.cold.garbage_grace,
+                              .intent_deadline = config.cold.intent_deadline});
+}
+
+std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<WarmCache> given) {
+  if (given) return given;
+  if (config.type == WarmType::disk) return warm::make_disk_warm_cache(config.path, config.max_size);
+  return warm::make_memory_warm_cache(config.max_size);
+}
+
+std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_ptr<ObjectStore> given) {
+  if (given) return given;
+  if (config.type == ColdType::memory) return objects::make_memory_object_store();
+  return objects::make_filesystem_object_store(config.path);
+}
+
+}  // namespace
+
+TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
+    : config_(checked(std::move(config), components)),
+      clock_(components.clock ? components.clock : system_clock()),
+      random_(components.random ? components.random : system_random()),
+      half_window_us_(std::chrono::microseconds{config_.tiering.access_window}.count() / 2),
+      tracker_(config_.tracker, clock_),
+      catalog_(open_catalog(config_, clock_, *random_)),
+      hot_(std::make_unique<HotStorage::State>(
+          *catalog_, clock_,
+          HotStorage::State::Options{.max_size = config_.hot.max_size,
+                                     .cache_size = config_.hot.cache_size,
+                                     .full_timeout = config_.hot.full_timeout})),
+      warm_cache_(open_warm(config_.warm, components.warm_cache)),
+      refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
+      warm_(warm_cache_, clock_,
+            {.ttl = config_.warm.ttl, .stale_while_revalidate = config_.warm.stale_while_revalidate},
+            [this](std::function<void()> task) { return refreshers_.try_submit(std::move(task)); }),
+      cold_(std::make_unique<ColdStorage::State>(
+          *catalog_, open_objects(config_.cold, components.object_store), clock_, random_, config_.cold)),
+      mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
+      runner_(*catalog_, hot_.state(), warm_, cold_.state(), mover_, clock_, config_.tiering,
+              config_.warm.max_size > 0 || components.warm_cache != nullptr,
+              [this](std::string_view key) { return figures_of(key); }) {
+  catalog_->add_listener(&hot_.state());
+  background_ = std::make_unique<tiering::Background>(
+      clock_, config_.tiering.interval,
+      tiering::Background::Jobs{.scheduled = [this](const std::stop_token& stop) { scheduled_run(stop); },
+                                .pressure =
+                                    [this](const std::stop_token& stop) {
+                                      drain_accesses();
+                                      runner_.relieve_pressure(stop);
+                                    }});
+  hot_.state().on_pressure([this] { background_->hurry(); });
+}
+
+TieredStore::Impl::~Impl() {
+  try {
+    close();
+  } catch (const std::exception&) {
+    // Whoever wants to hear of it calls close() first.
+  }
+}
+
+void TieredStore::Impl::close() {
+  if (!gate_.close()) return;
+  hot_.state().stop_waiting();
+  gate_.wait_until_empty();
+  background_->stop();
+  warm_.close();
+  refreshers_.stop();
+  std::exception_ptr failure;
+  try {
+    flush_access_figures();
+  } catch (const std::exception&) {
+    failure = std::current_exception();
+  }
+  catalog_->close();
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace db4

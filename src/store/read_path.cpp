@@ -1,0 +1,261 @@
+// A read: the cache, else the row; the body from the row, from warm, or from cold; then, if the policy admits
+// it, upward.
+#include "base/hash.hpp"
+#include "catalog/access.hpp"
+#include "catalog/keys.hpp"
+#include "codec/record.hpp"
+#include "store/impl.hpp"
+
+namespace db4 {
+namespace {
+
+/// A reader whose bytes are gone reads the row again this often; only an unchanged row means damage.
+constexpr int kReadAttempts = 8;
+
+std::int64_t to_us(TimePoint when) noexcept { return when.time_since_epoch().count(); }
+
+/// One hit in memory of so many is timed, by thread.
+bool sample_this_hit() noexcept {
+  thread_local unsigned hits = 0;
+  return ++hits % store::kHitSampling == 0;
+}
+
+}  // namespace
+
+/// What one read carries through the tiers.
+struct TieredStore::Impl::ReadCall {
+  std::string_view collection;
+  std::string_view id;
+  std::string_view key;
+  std::uint64_t hash;
+  const ReadOptions& options;
+  TimePoint now;
+  MonotonicTime started;
+  MonotonicTime deadline;
+  hot::DocumentCache::Ticket ticket{};
+  std::uint64_t warm_mark = 0;
+};
+
+std::optional<Document> TieredStore::Impl::read(std::string_view collection, std::string_view id,
+                                                const ReadOptions& options) {
+  if (collection.empty() || id.empty() || collection.size() > kMaxCollectionBytes ||
+      id.size() > kMaxIdBytes) {
+    store::check_key(collection, id);
+  }
+  metrics_.reads.add();
+  const bool sampled = sample_this_hit();
+  const MonotonicTime started = sampled ? clock_->monotonic() : MonotonicTime{};
+  const catalog::KeyBuffer key(collection, id);
+  const std::uint64_t hash = hash_key(key.view());
+  const TimePoint now = clock_->coarse_now();
+  // The cache is coherent with the catalogue, so a hit is the newest version.
+  if (detail::BlockRef block = hot_.state().cache().find(hash, key.view(), to_us(now));
+      block && block->version >= options.expected_version.value_or(0)) {
+    const std::uint64_t count = block->base_access_count.load(std::memory_order_relaxed) +
+                                block->pending_hits.load(std::memory_order_relaxed);
+    const std::uint32_t recent = block->count_recent(to_us(now), half_window_us_, 1);
+    metrics_.hot.hits.add();
+    hot_.state().count_cache_hit();
+    if (sampled) metrics_.hot.latency.record(clock_->monotonic() - started);
+    return Document(std::move(block), StorageTier::hot, StorageTier::hot, now, count, recent, 0ms);
+  }
+  store::check_key(collection, id);
+  ReadCall call{.collection = collection,
+                .id = id,
+                .key = key.view(),
+                .hash = hash,
+                .options = options,
+                .now = now,
+                .started = sampled ? started : clock_->monotonic(),
+                .deadline = MonotonicTime::max()};
+  if (options.timeout) call.deadline = call.started + *options.timeout;
+  return read_through(call);
+}
+
+std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
+  std::optional<std::uint64_t> seen_revision;
+  for (int attempt = 0;; ++attempt) {
+    // Both marks before the row: whatever changes after them makes the fill void.
+    call.ticket = hot_.state().cache().begin_fill(call.hash);
+    call.warm_mark = warm_.begin_fill(call.key);
+    const auto row = catalog_->find(call.key);
+    if (!row || !row->live()) {
+      metrics_.read_misses.add();
+      return std::nullopt;
+    }
+    if (row->version < call.options.expected_version.value_or(0)) {
+      throw Error(ErrorCode::conflict,
+                  "the newest version is " + std::to_string(row->version) + ", older than the expected " +
+                      std::to_string(*call.options.expected_version),
+                  "ask for a version that this store has acknowledged")
+          .with_current_version(row->version);
+    }
+    const bool last = attempt + 1 >= kReadAttempts || seen_revision == row->revision;
+    seen_revision = row->revision;
+    try {
+      if (auto document = row->hot() ? read_hot_home(call, *row) : read_cold_home(call, *row))
+        return document;
+      if (last) {
+        throw Error(ErrorCode::corrupt,
+                    "the document's object " + row->cold->object + " is missing in the cold tier",
+                    "check the cold tier for deleted objects, and restore it from a backup");
+      }
+    } catch (const Error& error) {
+      // Bytes that changed under us look like damage: the row tells.
+      if (error.code() != ErrorCode::corrupt || last) throw;
+    }
+  }
+}
+
+std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const catalog::Row& row) {
+  metrics_.hot.misses.add();  // of the cache: its home is hot, and the engine has it
+  detail::BlockRef block;
+  StorageTier served_from = StorageTier::hot;
+  try {
+    block = catalog_->load_body(call.key, row);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::corrupt || !row.cold) throw;
+    metrics_.damaged_copies.add();
+    block = cold_.state().read(*row.cold, call.key, row.version, call.deadline, call.options.stop);
+    if (!block) throw;
+    served_from = StorageTier::cold;
+  }
+  tracker_.record_accesses(call.collection, call.id, 1, call.now);
+  const AccessFigures figures = figures_of(call.key);
+  prime_figures(block, figures);
+  hot_.state().cache().fill(call.ticket, block);
+  store::TierCounters& tier = served_from == StorageTier::hot ? metrics_.hot : metrics_.cold;
+  tier.hits.add();
+  tier.latency.record(clock_->monotonic() - call.started);
+  return Document(std::move(block), StorageTier::hot, served_from, call.now, figures.count,
+                  recent_accesses(figures.buckets, config_.tiering.access_window, call.now), 0ms);
+}
+
+std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const catalog::Row& row) {
+  metrics_.hot.misses.add();
+  const bool may_admit = call.options.promote.value_or(true);
+  if (const auto hit =
+          warm_.get(call.key, row.version, may_admit ? refresher(call, row) : WarmStorage::Loader{})) {
+    if (detail::BlockRef block = decode_warm(call, *hit, row.version)) {
+      return admit(call, row, block, StorageTier::warm);
+    }
+  }
+  metrics_.warm.misses.add();
+  detail::BlockRef block;
+  try {
+    block = cold_.state().read(*row.cold, call.key, row.version, call.deadline, call.options.stop);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::corrupt) metrics_.damaged_copies.add();
+    if (call.options.stale_if_error && error.code() != ErrorCode::cancelled) {
+      if ((block = expired_warm_copy(call, row))) return admit(call, row, block, StorageTier::warm);
+    }
+    throw;
+  }
+  if (!block) return std::nullopt;
+  return admit(call, row, block, StorageTier::cold);
+}
+
+detail::BlockRef TieredStore::Impl::decode_warm(const ReadCall& call, const WarmHit& hit, Version version) {
+  try {
+    return codec::decode_record(*hit.record,
+                                {.collection = call.collection, .id = call.id, .version = version});
+  } catch (const Error&) {
+    // A copy: the next tier has the bytes.
+    metrics_.damaged_copies.add();
+    warm_.remove(call.key);
+    return {};
+  }
+}
+
+detail::BlockRef TieredStore::Impl::expired_warm_copy(const ReadCall& call, const catalog::Row& row) {
+  try {
+    const auto entry = warm_cache_->get(call.key);
+    if (!entry || entry->version != row.version) return {};
+    return codec::decode_record(*entry->record,
+                                {.collection = call.collection, .id = call.id, .version = row.version});
+  } catch (const Error&) {
+    return {};  // a last resort that failed: the reader gets the error of the tier that should have answered
+  }
+}
+
+WarmStorage::Loader TieredStore::Impl::refresher(const ReadCall& call, const catalog::Row& row) {
+  return [this, key = std::string(call.key), place = *row.cold,
+          version = row.version]() -> std::optional<WarmEntry> {
+    const detail::BlockRef block = cold_.state().read(place, key, version, MonotonicTime::max(), {});
+    if (!block) return std::nullopt;
+    return WarmEntry{.version = version, .record = tiering::warm_record(*block)};
+  };
+}
+
+std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::Row& row,
+                                                 const detail::BlockRef& block, StorageTier served_from) {
+  tracker_.record_accesses(call.collection, call.id, 1, call.now);
+  const AccessFigures figures = figures_of(call.key);
+  const std::uint32_t recent = recent_accesses(figures.buckets, config_.tiering.access_window, call.now);
+  StorageTier tier = served_from;
+  if (call.options.promote.value_or(true)) {
+    const bool promote = call.options.promote.has_value() ||
+                         tiering::admits_promotion(config_.tiering.promote_on_read, recent);
+    if (promote && promote_by_read(call, row, block)) {
+      tier = StorageTier::hot;
+    } else {
+      if (served_from == StorageTier::cold && config_.warm.max_size > 0 &&
+          warm_.put_if_unchanged(call.key, call.warm_mark, row.version, tiering::warm_record(*block))) {
+        tier = StorageTier::warm;
+      }
+      runner_.note_candidate(call.key);
+    }
+  }
+  store::TierCounters& counters = served_from == StorageTier::warm ? metrics_.warm : metrics_.cold;
+  counters.hits.add();
+  counters.latency.record(clock_->monotonic() - call.started);
+  return Document(block, tier, served_from, call.now, figures.count, recent, 0ms);
+}
+
+bool TieredStore::Impl::promote_by_read(const ReadCall& call, const catalog::Row& row,
+                                        const detail::BlockRef& block) {
+  if (row.size > config_.hot.max_body_size) return false;
+  prime_figures(block, figures_of(call.key));
+  tiering::MoveOrder order{.key = std::string(call.key),
+                           .row = row,
+                           .to = StorageTier::hot,
+                           .placed_by = catalog::PlacedBy::read,
+                           .due_us = tiering::hot_due_us(call.now, config_.tiering)};
+  // Not synced: the cold copy stays, so a power cut only undoes the promotion.
+  mover_.promote(order, block, std::min(config_.hot.durability, Durability::process));
+  if (order.outcome == tiering::MoveOutcome::moved) {
+    metrics_.promoted.add();
+    metrics_.moved_bytes.add(row.size);
+    warm_.remove(call.key);
+    return true;
+  }
+  // A read never fails because its promotion did.
+  metrics_.promotions_skipped.add();
+  return false;
+}
+
+void TieredStore::Impl::prime_figures(const detail::BlockRef& block, const AccessFigures& figures) const {
+  block->base_access_count.store(figures.count, std::memory_order_relaxed);
+  block->set_recent(figures.buckets.index, figures.buckets.current, figures.buckets.previous);
+}
+
+AccessFigures TieredStore::Impl::figures_of(std::string_view key) {
+  AccessFigures figures = catalog_->find_access(key).value_or(AccessFigures{});
+  const std::string_view collection = catalog::collection_of(key);
+  const std::string_view id = catalog::id_of(key);
+  if (const auto unflushed = tracker_.unflushed(collection, id))
+    figures = catalog::merge_figures(figures, *unflushed);
+  // Hits in memory that nobody has drained yet.
+  if (const detail::BlockRef block = hot_.state().cache().peek(hash_key(key), key)) {
+    if (const std::uint32_t hits = block->pending_hits.load(std::memory_order_relaxed); hits > 0) {
+      const std::int64_t last_us = block->last_access_us.load(std::memory_order_relaxed);
+      figures = catalog::merge_figures(
+          figures, {.count = hits,
+                    .last_access = TimePoint{std::chrono::microseconds{last_us}},
+                    .buckets = {.index = last_us / half_window_us_, .current = hits, .previous = 0}});
+    }
+  }
+  return figures;
+}
+
+}  // namespace db4

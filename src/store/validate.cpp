@@ -1,0 +1,88 @@
+// What comes from outside is checked here, once.
+#include "codec/json_check.hpp"
+#include "store/impl.hpp"
+
+namespace db4::store {
+namespace {
+
+[[noreturn]] void refuse(std::string problem, std::string advice) {
+  throw Error(ErrorCode::invalid_argument, std::move(problem), std::move(advice));
+}
+
+void check_text(std::string_view what, std::string_view text, std::size_t max_bytes) {
+  const std::string limits = "use 1 to " + std::to_string(max_bytes) + " bytes of valid UTF-8 without NUL";
+  if (text.empty()) refuse("the " + std::string(what) + " is empty", limits);
+  if (text.size() > max_bytes) {
+    refuse("the " + std::string(what) + " has " + std::to_string(text.size()) + " bytes", limits);
+  }
+  if (!codec::is_clean_utf8(text))
+    refuse("the " + std::string(what) + " is not valid UTF-8 or has a NUL", limits);
+}
+
+void check_tiering(const TieringConfig& tiering) {
+  if (tiering.access_count_threshold == 0) {
+    refuse("tiering.access_count_threshold is 0, which would make every document hot", "set it to 1 or more");
+  }
+  if (tiering.hot_threshold <= 0ms || tiering.warm_threshold < tiering.hot_threshold) {
+    refuse("tiering.hot_threshold and tiering.warm_threshold are out of order",
+           "set 0 < hot_threshold <= warm_threshold");
+  }
+  if (tiering.access_window < 2ms) refuse("tiering.access_window is too short", "set it to at least 2 ms");
+  if (tiering.interval < 0ms || tiering.tombstone_retention < 0ms) {
+    refuse("a duration in tiering is negative", "set tiering.interval and tombstone_retention to 0 or more");
+  }
+}
+
+}  // namespace
+
+void check_collection(std::string_view collection) {
+  check_text("collection", collection, kMaxCollectionBytes);
+}
+
+void check_key(std::string_view collection, std::string_view id) {
+  check_collection(collection);
+  check_text("id", id, kMaxIdBytes);
+}
+
+void check_config(const TieredStoreConfig& config, const Components& components) {
+  const auto unsupported = [](std::string_view what, std::string_view instead) {
+    throw Error(ErrorCode::unsupported, std::string(what) + " is not in this build", std::string(instead));
+  };
+  if (config.hot.type == HotType::postgres)
+    unsupported("HotType::postgres", "use HotType::rocksdb or HotType::sqlite");
+  if (config.hot.type != HotType::memory && config.hot.path.empty())
+    refuse("hot.path is empty", "name a folder");
+  if (config.hot.max_body_size > kMaxBodyBytes) {
+    refuse("hot.max_body_size is over " + std::to_string(kMaxBodyBytes), "lower it");
+  }
+  if (config.hot.full_timeout < 0ms) refuse("hot.full_timeout is negative", "set it to 0 or more");
+  if (!components.warm_cache && config.warm.max_size > 0) {
+    if (config.warm.type == WarmType::redis)
+      unsupported("WarmType::redis", "use WarmType::memory or WarmType::disk");
+    if (config.warm.type == WarmType::disk && config.warm.path.empty())
+      refuse("warm.path is empty", "name a folder");
+  }
+  if (config.warm.ttl <= 0ms || config.warm.stale_while_revalidate < 0ms) {
+    refuse("warm.ttl or warm.stale_while_revalidate is not positive",
+           "set ttl > 0 and stale_while_revalidate >= 0");
+  }
+  if (!components.object_store) {
+    if (config.cold.type == ColdType::s3) unsupported("ColdType::s3", "use ColdType::filesystem");
+    if (config.cold.type == ColdType::filesystem && config.cold.path.empty()) {
+      refuse("cold.path is empty", "name a folder");
+    }
+  }
+  if (config.cold.prefix.size() > 512 ||
+      (!config.cold.prefix.empty() && !codec::is_clean_utf8(config.cold.prefix))) {
+    refuse("cold.prefix is not clean UTF-8 of at most 512 bytes", "choose a shorter one, such as \"data/\"");
+  }
+  if (config.cold.segment_size < 64_KiB || config.cold.segment_size > 1_GiB) {
+    refuse("cold.segment_size is out of range", "set it between 64 KiB and 1 GiB");
+  }
+  if (config.cold.garbage_grace < 0ms || config.cold.intent_deadline <= 0ms) {
+    refuse("cold.garbage_grace or cold.intent_deadline is not positive", "set grace >= 0 and deadline > 0");
+  }
+  check_tiering(config.tiering);
+}
+
+}  // namespace db4::store
