@@ -132,7 +132,7 @@ StoreStats TieredStore::Impl::stats() {
   out.cold_storage = cold_.stats();
   out.hot = {.documents = out.hot_storage.documents,
              .bytes = out.hot_storage.bytes,
-             .hits = metrics_.hot.hits.value(),
+             .hits = metrics_.hot.hits.value() + out.hot_storage.cache_hits,
              .misses = metrics_.hot.misses.value(),
              .latency = store::summarize(metrics_.hot.latency)};
   out.warm = {.documents = out.warm_storage.entries,
@@ -152,8 +152,8 @@ StoreStats TieredStore::Impl::stats() {
                .bytes = metrics_.moved_bytes.value() + runs.bytes,
                .runs = runs.runs,
                .promotions_skipped = metrics_.promotions_skipped.value()};
-  out.reads = metrics_.reads.value();
   out.read_misses = metrics_.read_misses.value();
+  out.reads = out.hot.hits + out.warm.hits + out.cold.hits + out.read_misses;
   out.writes = metrics_.writes.value();
   out.removes = metrics_.removes.value();
   out.conflicts = metrics_.conflicts.value();

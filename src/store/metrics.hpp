@@ -9,7 +9,7 @@
 namespace db4::store {
 
 struct TierCounters {
-  StripedCounter hits;
+  StripedCounter hits;  ///< hot: those from the engine; the cache counts its own
   StripedCounter misses;
   LatencyHistogram latency;
 };
@@ -18,7 +18,6 @@ struct Metrics {
   TierCounters hot;
   TierCounters warm;
   TierCounters cold;
-  StripedCounter reads;
   StripedCounter read_misses;
   StripedCounter writes;
   StripedCounter removes;

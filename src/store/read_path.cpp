@@ -42,7 +42,6 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
       id.size() > kMaxIdBytes) {
     store::check_key(collection, id);
   }
-  metrics_.reads.add();
   const bool sampled = sample_this_hit();
   const MonotonicTime started = sampled ? clock_->monotonic() : MonotonicTime{};
   const catalog::KeyBuffer key(collection, id);
@@ -54,7 +53,6 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
     const std::uint64_t count = block->base_access_count.load(std::memory_order_relaxed) +
                                 block->pending_hits.load(std::memory_order_relaxed);
     const std::uint32_t recent = block->count_recent(to_us(now), half_window_us_, 1);
-    metrics_.hot.hits.add();
     hot_.state().count_cache_hit();
     if (sampled) metrics_.hot.latency.record(clock_->monotonic() - started);
     return Document(std::move(block), StorageTier::hot, StorageTier::hot, now, count, recent, 0ms);
