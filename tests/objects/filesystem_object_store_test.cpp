@@ -4,7 +4,7 @@
 #include "objects/object_name.hpp"
 #include "objects/object_store_suite.hpp"
 #include "objects/object_stores.hpp"
-#include "objects/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <fcntl.h>
 #include <grp.h>

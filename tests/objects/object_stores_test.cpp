@@ -3,8 +3,8 @@
 #include "objects/object_stores.hpp"
 
 #include "objects/object_store_suite.hpp"
-#include "objects/temporary_folder.hpp"
 #include "support/fault_object_store.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace db4::testing {
 namespace {

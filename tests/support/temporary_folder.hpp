@@ -12,7 +12,7 @@ namespace db4::testing {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "db4_objects_XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "db4_test_XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create " + pattern);
     path_ = pattern;
   }
