@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The style checks: format, warnings of both compilers, clang-tidy, and rules that a search can see.
+#
+#     scripts/style.sh [--fast]      --fast leaves clang-tidy out
+source "$(dirname "$0")/common.sh"
+
+say "Packages"
+scripts/packages.sh build style
+failed=0
+complain() {
+  echo "style: $1" >&2
+  [ -z "${2:-}" ] || sed 's/^/    /' <<<"$2" >&2
+  failed=1
+}
+mapfile -t sources < <(git ls-files '*.cpp' '*.hpp')
+mapfile -t units < <(git ls-files 'src/*.cpp' 'tests/*.cpp' 'bench/*.cpp' 'examples/*.cpp' | grep -v '^tests/install/')
+
+say "Format"
+clang-format-14 --dry-run -Werror "${sources[@]}" || complain "run clang-format -i on the files above"
+
+say "Rules"
+# forbid PATTERN WHY FILES...: no line of the files matches.
+forbid() {
+  local pattern=$1 why=$2 hits
+  shift 2
+  hits=$(git grep -nE "$pattern" -- "$@" || true)
+  [ -z "$hits" ] || complain "$why" "$hits"
+}
+forbid 'system_clock::now|steady_clock::now' 'ask the injected Clock' 'src/*' 'include/*' ':!src/base/clock.cpp'
+forbid 'std::random_device|[^_a-z]s?rand\(' 'ask the injected RandomSource' 'src/*' 'include/*' ':!src/base/random.cpp'
+forbid 'sleep_for\(|sleep_until\(|[^_a-z]u?sleep\(' 'wait on the injected Clock' 'src/*' ':!src/base/clock.cpp'
+forbid 'sleep_for\(|sleep_until\(' 'no sleeping in tests: use SimulatedClock or a sequence point' 'tests/*'
+forbid '#include <(rocksdb|sqlite3|zstd|libdeflate|openssl|simdjson|toml|CLI)' 'no third-party type in a public header' 'include/*'
+forbid '#include "' 'a public header includes public headers only, as <db4/...>' 'include/*'
+forbid '/(w[o]rk|h[o]me|r[o]ot)/[a-z]' 'no path of a machine' '*'
+
+# The floors: a part includes only what stands below it.
+declare -A floor=([base]=0 [kv]=1 [codec]=1 [catalog]=2 [objects]=2 [hot]=3 [warm]=3 [cold]=3 [tiering]=4 [store]=5 [cli]=6)
+for part in "${!floor[@]}"; do
+  while IFS=: read -r file line include; do
+    [ -n "$file" ] || continue
+    target=$(sed -E 's/.*"([a-z]+)\/.*/\1/' <<<"$include")
+    [ -n "${floor[$target]:-}" ] || continue
+    if [ "$target" != "$part" ] && [ "${floor[$target]}" -ge "${floor[$part]}" ]; then
+      complain "$file:$line: $part (floor ${floor[$part]}) includes $target (floor ${floor[$target]})"
+    fi
+  done < <(git grep -nE '#include "[a-z]+/' -- "src/$part/*" || true)
+done
+forbid '#include "(base|kv|codec|catalog|objects|hot|warm|cold|tiering|store)/' 'the command line uses public headers only' 'src/cli/*'
+
+long=$(wc -l "${sources[@]}" | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
+[ -z "$long" ] || complain "split what grew over 600 lines" "$long"
+
+say "Warnings under clang++"
+build release -DDB4_WERROR=ON -- db4_objects
+flags=(-std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+               -Iinclude -Isrc -Itests -Ibench -DDB4_SOURCE_DIR=\"\" -DDB4_BENCH_TBB)
+printf '%s\0' "${units[@]}" | xargs -0 -n 1 -P 2 clang++-14 "${flags[@]}" || complain "clang++ warns"
+
+if [ "${1:-}" != "--fast" ]; then
+  say "clang-tidy"
+  mapfile -t tidied < <(git ls-files 'src/*.cpp')
+  printf '%s\0' "${tidied[@]}" | xargs -0 -n 4 -P 2 clang-tidy-14 --quiet -p build/release 2>/dev/null || complain "clang-tidy complains"
+fi
+
+[ "$failed" -eq 0 ] && echo && echo "style: clean"
+exit "$failed"
