@@ -113,6 +113,16 @@ TEST_P(LyingRecordTest, WrongChecksumInsideThePayloadIsCorrupt) {
   EXPECT_EQ(decode_error(lying_record(payload)), ErrorCode::corrupt);
 }
 
+TEST_P(LyingRecordTest, PayloadCarriesAChecksumOfTheCodec) {
+  // So that zcat and zstd -d, which know nothing of db4's checksums, notice damage as well.
+  const std::string payload = payload_of(kExampleBody);
+  if (GetParam() == Compression::zstd) {
+    EXPECT_NE(payload[4] & 0x04, 0) << "the frame header's Content_Checksum_flag (RFC 8878)";
+  } else {
+    EXPECT_EQ(load_fixed<std::uint32_t>(payload.data() + payload.size() - 4), kExampleBody.size());
+  }
+}
+
 TEST_P(LyingRecordTest, BombThatClaimsItsSizeIsTooLargeAndAllocatesNothing) {
   const std::string record =
       lying_record(std::string(1000, 'x'), [](ParsedHeader& header) { header.content_length = 1ULL << 30; });

@@ -210,11 +210,23 @@ TEST(RecordHeaderTest, SealedButMalformedFieldsAreCorrupt) {
   EXPECT_EQ(appended("\x80\x05x"), ErrorCode::corrupt) << "a value that ends outside";
   EXPECT_EQ(appended("\x0c\x04xxxx"), ErrorCode::corrupt) << "a field twice";
   EXPECT_EQ(appended(std::string_view("\x81\x00\x80\x00", 4)), ErrorCode::corrupt) << "falling types";
-  EXPECT_EQ(decode_error(resealed_record([](std::string& header) { header.resize(header.size() - 6); })),
-            ErrorCode::corrupt)
-      << "a missing field";
+  EXPECT_EQ(appended(std::string_view("\x80\x00\x80\x00", 4)), ErrorCode::corrupt) << "a type twice";
   EXPECT_EQ(decode_error(resealed_record([](std::string& header) { header.resize(8); })), ErrorCode::corrupt)
       << "no field at all";
+}
+
+TEST(RecordHeaderTest, EveryFieldButTheKeyIdIsRequired) {
+  const std::string record = example_record(Compression::none);
+  std::size_t removed = 0;
+  for (std::size_t at = 8; at + 4 < parse_record_header(record).payload_offset;) {
+    const std::size_t field_size = 2 + static_cast<std::uint8_t>(record[at + 1]);
+    const std::string without = resealed_record([&](std::string& header) { header.erase(at, field_size); });
+    EXPECT_EQ(error_of([&] { (void)parse_record_header(without); }), ErrorCode::corrupt)
+        << "without field " << int{record[at]};
+    at += field_size;
+    ++removed;
+  }
+  EXPECT_EQ(removed, 11U);
 }
 
 TEST(RecordHeaderTest, LengthsThatWouldOverflowAreCorrupt) {

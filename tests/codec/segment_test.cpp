@@ -135,6 +135,8 @@ TEST(SegmentDamageTest, SealedIndexThatPointsElsewhereIsCorrupt) {
   EXPECT_EQ(segment_error(forged_segment("1234", index_entry(0) + index_entry(4), 2)), ErrorCode::corrupt);
   EXPECT_EQ(segment_error(forged_segment("1234", index_entry(2) + index_entry(~0ULL), 2)), ErrorCode::corrupt)
       << "a sum that overflows";
+  EXPECT_EQ(segment_error(forged_segment("1234", index_entry(5) + index_entry(~0ULL), 2)), ErrorCode::corrupt)
+      << "a sum that overflows into the right one";
   EXPECT_EQ(segment_error(forged_segment("1234", index_entry(4), 2)), ErrorCode::corrupt) << "too few";
   EXPECT_EQ(segment_error(forged_segment("1234", index_entry(2) + index_entry(2), 1)), ErrorCode::corrupt)
       << "too many";
