@@ -1,13 +1,18 @@
 # Everything db4 links, found once. Debian's packages are enough; see scripts/packages.sh for their names.
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
-find_package(PkgConfig REQUIRED)
-find_package(RocksDB REQUIRED)
-pkg_check_modules(DB4_SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.40)
-pkg_check_modules(DB4_ZSTD REQUIRED IMPORTED_TARGET libzstd)
-pkg_check_modules(DB4_DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
-pkg_check_modules(DB4_CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
-find_package(simdjson REQUIRED)
 
-set(DB4_PRIVATE_DEPENDENCIES RocksDB::rocksdb-shared PkgConfig::DB4_SQLITE PkgConfig::DB4_ZSTD
-                             PkgConfig::DB4_DEFLATE PkgConfig::DB4_CRYPTO simdjson::simdjson)
+# What only db4's own sources include, by pkg-config: the same lines serve the build, the installed
+# find_package(db4) files and db4.pc. (RocksDB's own CMake files ask for the development files of all that
+# RocksDB links.)
+set(DB4_PKG_MODULES "rocksdb >= 7.8" "sqlite3 >= 3.40" "libzstd >= 1.5" "libdeflate >= 1.14" "libcrypto >= 3.0"
+                    "simdjson >= 3.0")
+
+find_package(PkgConfig REQUIRED)
+set(DB4_PRIVATE_DEPENDENCIES "")
+foreach(module IN LISTS DB4_PKG_MODULES)
+  string(REGEX MATCH "^[^ ]+" name "${module}")
+  string(REPLACE " " "" condition "${module}")
+  pkg_check_modules(DB4_${name} REQUIRED QUIET IMPORTED_TARGET "${condition}")
+  list(APPEND DB4_PRIVATE_DEPENDENCIES PkgConfig::DB4_${name})
+endforeach()
