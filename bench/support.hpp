@@ -19,9 +19,10 @@ namespace db4::bench {
 class Arguments {
  public:
   Arguments(int argc, char** argv) : words_(argv + 1, argv + argc) {}
-  [[nodiscard]] bool quick() const {
-    return std::find(words_.begin(), words_.end(), "--quick") != words_.end();
+  [[nodiscard]] bool has(const std::string& name) const {
+    return std::find(words_.begin(), words_.end(), "--" + name) != words_.end();
   }
+  [[nodiscard]] bool quick() const { return has("quick"); }
   [[nodiscard]] int rounds() const { return quick() ? 3 : 5; }
   [[nodiscard]] std::string text(const std::string& name, std::string otherwise) const {
     const auto found = std::find(words_.begin(), words_.end(), "--" + name);
