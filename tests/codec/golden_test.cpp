@@ -32,7 +32,7 @@ std::filesystem::path record_path(Compression compression) {
   return kGolden / ("record_v1_" + std::string(to_string(compression)) + ".bin");
 }
 
-/// The plain golden record twice, under two versions of a key that the segment alone knows.
+/// The plain golden record twice, under two keys: a segment does not look into its records.
 std::string segment_of(std::string_view record) {
   SegmentWriter writer;
   writer.add("users", "user-1", 300, record);
