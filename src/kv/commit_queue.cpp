@@ -37,11 +37,23 @@ void CommitQueue::sync() {
   wait_for(waiter);
 }
 
+std::size_t CommitQueue::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
+std::size_t CommitQueue::waiting_for_room() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_for_room_;
+}
+
 void CommitQueue::wait_for(Waiter& waiter) {
   std::unique_lock lock(mutex_);
   // Whoever is larger than all the room there is goes in alone, when nobody waits.
+  ++waiting_for_room_;
   room_.wait(lock,
              [&] { return waiting_.empty() || waiting_bytes_ + waiter.bytes <= options_.max_waiting_bytes; });
+  --waiting_for_room_;
   waiting_.push_back(&waiter);
   waiting_bytes_ += waiter.bytes;
   if (leading_) {

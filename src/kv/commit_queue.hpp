@@ -37,6 +37,10 @@ class CommitQueue {
   /// Engine::sync, ordered after everything committed before the call.
   void sync();
 
+  /// How many calls wait for the next group, and how many of those that come for room before that.
+  [[nodiscard]] std::size_t waiting() const;
+  [[nodiscard]] std::size_t waiting_for_room() const;
+
  private:
   struct Waiter;
   void wait_for(Waiter& waiter);
@@ -46,11 +50,12 @@ class CommitQueue {
 
   Engine& engine_;
   const CommitQueueOptions options_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable done_;
   std::condition_variable room_;
   std::vector<Waiter*> waiting_;
   std::uint64_t waiting_bytes_ = 0;
+  std::size_t waiting_for_room_ = 0;
   bool leading_ = false;
 };
 
