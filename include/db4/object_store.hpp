@@ -31,8 +31,9 @@ struct PutOptions {
 /// legal: it is never taken as a path ("../x", "a//b", "con" and "A" next to "a" are just names).
 ///
 /// Thread rule: every call may run in many threads at once. Errors: db4::Error with `unavailable` where a
-/// repetition may help, `resource_exhausted` for a full disk, `permission_denied`, `read_only`, `too_large`;
-/// nothing else.
+/// repetition may help, `resource_exhausted` for a full disk, `permission_denied`, `read_only`, `too_large`,
+/// `conflict` (only_if_absent), `invalid_argument` (an illegal name or limit); nothing else. A put or remove
+/// that throws `unavailable` may have taken effect.
 class DB4_API ObjectStore {
  public:
   virtual ~ObjectStore() = default;

@@ -3,6 +3,7 @@
 #include "warm/disk_warm_cache.hpp"
 
 #include "support/temporary_folder.hpp"
+#include "support/thread_sanitizer.hpp"
 #include "warm/warm_cache_suite.hpp"
 #include "warm/warm_caches.hpp"
 #include "warm/warm_disk_format.hpp"
@@ -70,7 +71,6 @@ class FaultyEngine final : public kv::Engine {
 class DiskWarmCacheTest : public ::testing::Test {
  protected:
   [[nodiscard]] fs::path path() const { return folder_.path() / "warm"; }
-  std::shared_ptr<WarmCache> open() const { return warm::make_disk_warm_cache(path(), kMaxBytes); }
   std::shared_ptr<WarmCache> open_faulty() const {
     return warm::make_engine_warm_cache(
         path(), kMaxBytes, [faults = faults_](const kv::EngineOptions& options) {
@@ -86,7 +86,18 @@ class DiskWarmCacheTest : public ::testing::Test {
   std::shared_ptr<FaultyEngine::Faults> faults_ = std::make_shared<FaultyEngine::Faults>();
 };
 
-TEST_F(DiskWarmCacheTest, EntriesAndTotalsAreThereWhenItIsOpenedAgain) {
+/// Over the engine that make_disk_warm_cache takes.
+class RocksDbWarmCacheTest : public DiskWarmCacheTest {
+ protected:
+  void SetUp() override {
+    if (kThreadSanitizer) GTEST_SKIP() << kRocksDbUnderThreadSanitizer;
+  }
+  [[nodiscard]] std::shared_ptr<WarmCache> open() const {
+    return warm::make_disk_warm_cache(path(), kMaxBytes);
+  }
+};
+
+TEST_F(RocksDbWarmCacheTest, EntriesAndTotalsAreThereWhenItIsOpenedAgain) {
   WarmCacheStats before;
   {
     const auto cache = open();
@@ -106,11 +117,11 @@ TEST_F(DiskWarmCacheTest, EntriesAndTotalsAreThereWhenItIsOpenedAgain) {
   EXPECT_EQ(held(*cache, "999").size(), 3000U);
 }
 
-TEST_F(DiskWarmCacheTest, AFolderInUseIsLockedAndNotWiped) {
+TEST_F(RocksDbWarmCacheTest, AFolderInUseIsLockedAndNotWiped) {
   const auto cache = open();
   cache->put("a", warm_entry(1, "record"));
   try {
-    open();
+    (void)open();
     FAIL() << "opened twice";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::locked);
@@ -118,7 +129,7 @@ TEST_F(DiskWarmCacheTest, AFolderInUseIsLockedAndNotWiped) {
   EXPECT_EQ(held(*cache, "a"), "record");
 }
 
-TEST_F(DiskWarmCacheTest, WhatCannotBeOpenedIsWipedAndNoted) {
+TEST_F(RocksDbWarmCacheTest, WhatCannotBeOpenedIsWipedAndNoted) {
   {
     const auto cache = open();
     for (int i = 0; i < 100; ++i) cache->put(std::to_string(i), warm_entry(1, "record"));
@@ -192,7 +203,7 @@ TEST_F(DiskWarmCacheTest, ATurnoverIsCompacted) {
   EXPECT_GE(faults_->compactions, 1);
 }
 
-TEST_F(DiskWarmCacheTest, AfterCloseCallsThrow) {
+TEST_F(RocksDbWarmCacheTest, AfterCloseCallsThrow) {
   const auto cache = open();
   cache->close();
   cache->close();

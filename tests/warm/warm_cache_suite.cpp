@@ -133,6 +133,26 @@ TEST_P(WarmCacheSuite, WhatIsUsedOutlivesAScan) {
   EXPECT_GE(left, 19) << "use counts may be estimates, but good ones";
 }
 
+TEST_P(WarmCacheSuite, WhatComesBackSoonAfterItsEvictionOutlivesAScan) {
+  const std::string record(4'000, 'r');
+  auto scan = [&, next = 0](int entries) mutable {
+    for (const int end = next + entries; next < end; ++next) {
+      cache_->put("once " + std::to_string(next), warm_entry(1, record));
+    }
+  };
+  for (int i = 0; i < 200; ++i) {
+    cache_->put("used " + std::to_string(i), warm_entry(1, record));
+    (void)cache_->get("used " + std::to_string(i));
+  }
+  scan(300);
+  cache_->put("returns", warm_entry(1, record));
+  scan(60);
+  ASSERT_FALSE(cache_->contains("returns", 1, at_second(0)));
+  cache_->put("returns", warm_entry(1, record));
+  scan(300);
+  EXPECT_TRUE(cache_->contains("returns", 1, at_second(0)));
+}
+
 TEST_P(WarmCacheSuite, ManyThreadsSeeOnlyWhatBelongsToTheirKey) {
   std::atomic<int> bad = 0;
   std::vector<std::jthread> threads;

@@ -16,6 +16,7 @@ struct WarmCacheFactory {
   std::string name;
   std::function<std::shared_ptr<WarmCache>(std::uint64_t max_bytes)> make;
   std::function<void()> cleanup = [] {};
+  std::string skip_reason = {};  ///< not empty: the suite cannot run here
 };
 
 inline void PrintTo(const WarmCacheFactory& factory, std::ostream* out) { *out << factory.name; }
@@ -33,8 +34,12 @@ class WarmCacheSuite : public ::testing::TestWithParam<WarmCacheFactory> {
  protected:
   static constexpr std::uint64_t kMaxBytes = 1ULL << 20;
 
-  void SetUp() override { cache_ = GetParam().make(kMaxBytes); }
+  void SetUp() override {
+    if (!GetParam().skip_reason.empty()) GTEST_SKIP() << GetParam().skip_reason;
+    cache_ = GetParam().make(kMaxBytes);
+  }
   void TearDown() override {
+    if (cache_ == nullptr) return;
     cache_->close();
     cache_.reset();
     GetParam().cleanup();

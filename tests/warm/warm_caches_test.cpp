@@ -3,6 +3,7 @@
 #include "warm/warm_caches.hpp"
 
 #include "support/temporary_folder.hpp"
+#include "support/thread_sanitizer.hpp"
 #include "warm/disk_warm_cache.hpp"
 #include "warm/warm_cache_suite.hpp"
 
@@ -21,6 +22,12 @@ WarmCacheFactory on_disk(
           .cleanup = [folder] { folder->reset(); }};
 }
 
+WarmCacheFactory on_rocksdb() {
+  WarmCacheFactory factory = on_disk("Disk", &warm::make_disk_warm_cache);
+  if (kThreadSanitizer) factory.skip_reason = kRocksDbUnderThreadSanitizer;
+  return factory;
+}
+
 INSTANTIATE_TEST_SUITE_P(Caches, WarmCacheSuite,
                          ::testing::Values(WarmCacheFactory{.name = "Memory",
                                                             .make = &warm::make_memory_warm_cache},
@@ -29,7 +36,7 @@ INSTANTIATE_TEST_SUITE_P(Caches, WarmCacheSuite,
                                                      return warm::make_engine_warm_cache(
                                                          path, max_bytes, &kv::open_memory_engine);
                                                    }),
-                                           on_disk("Disk", &warm::make_disk_warm_cache)),
+                                           on_rocksdb()),
                          [](const auto& param) { return param.param.name; });
 
 }  // namespace
