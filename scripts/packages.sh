@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the named sets need and this machine lacks:
 #
-#     scripts/packages.sh build|test|bench|style ...
+#     scripts/packages.sh build|test|bench|style|fuzz ...
 #
 # Says what it does; does nothing, and asks no server, where all of them are there. Uses sudo where it is not root.
 set -euo pipefail
@@ -12,28 +12,39 @@ declare -A sets=(
   [test]="libgtest-dev libgmock-dev zstd gzip"
   [bench]="libtbb-dev"
   [style]="clang-14 clang-format-14 clang-tidy-14 libgtest-dev libgmock-dev libtbb-dev"
+  [fuzz]="clang libclang-rt-14-dev"
 )
+
+command -v dpkg-query >/dev/null || {
+  echo "packages.sh: this is no Debian: install what stands for these packages yourself:" "${sets[@]}" >&2
+  exit 1
+}
 
 missing=()
 for set in "$@"; do
-  [ -n "${sets[$set]:-}" ] || { echo "packages.sh: unknown set '$set': use ${!sets[*]}" >&2; exit 2; }
+  [ -n "${sets[$set]:-}" ] || { echo "packages.sh: unknown set '$set': use one of ${!sets[*]}" >&2; exit 2; }
   for package in ${sets[$set]}; do
-    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    # No `grep -q` behind dpkg-query here: it would stop reading early, and pipefail would call that a failure.
+    status=$(dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null || true)
+    [[ " ${status//$'\n'/ } " == *" installed "* ]] || missing+=("$package")
   done
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "packages.sh: not root, and there is no sudo: install ${missing[*]}" >&2; exit 1; }
+  command -v sudo >/dev/null ||
+    { echo "packages.sh: not root, and there is no sudo: have these installed: ${missing[*]}" >&2; exit 1; }
   as_root=(sudo)
 fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >"$log" 2>&1; }
+
 echo "Installing Debian packages: ${missing[*]}"
-install() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-}
-# An old package list knows no new versions: refresh it only where the first try fails.
-if ! install >/dev/null 2>&1; then
-  "${as_root[@]}" apt-get update -qq
-  install >/dev/null
+# A list of packages may be absent or too old to name files that are still served: refresh it only then.
+if ! apt install -y --no-install-recommends "${missing[@]}"; then
+  echo "Refreshing the list of packages"
+  apt update || { cat "$log" >&2; exit 1; }
+  apt install -y --no-install-recommends "${missing[@]}" || { cat "$log" >&2; exit 1; }
 fi
