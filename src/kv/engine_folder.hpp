@@ -45,6 +45,8 @@ class EngineFolder {
   /// Writes ENGINE, synced. Called when the engine's own files stand, so that a crash while they are created
   /// leaves a folder that counts as empty.
   void write_engine_file();
+  /// The engine is closed: somebody else may open the folder.
+  void unlock() noexcept { lock_ = FileDescriptor(); }
 
  private:
   void lock();

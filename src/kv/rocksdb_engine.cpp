@@ -224,6 +224,7 @@ class RocksDbEngine final : public Engine {
     }
     const rocksdb::Status closed = db_->Close();
     db_.reset();
+    folder_.unlock();
     if (!status.ok()) throw to_error(status, "flush when closing", path_);
     if (!closed.ok()) throw to_error(closed, "close", path_);
   }

@@ -184,6 +184,7 @@ class SqliteEngine final : public Engine {
       if (state_.poisoned()) failure = "the last checkpoint failed";
     }
     writer_.reset();
+    folder_.unlock();
     if (!failure.empty()) {
       throw Error(ErrorCode::unavailable, "closing " + path_.string() + ": " + failure,
                   "check the disk; what was committed is in the log and comes back at the next opening");
