@@ -58,7 +58,7 @@ run_suite() {
       skipped=$((skipped + skips))
     fi
     printf -- '-- %s: %s tests, %s failed, %s skipped\n' "$suite" "$tests" "$bad" "$skips"
-    sed -nE 's/^.*: (Skipped|skipped)//p' "$log" | sort -u | head -n 5
+    sed -n '/: Skipped$/{n;s/^/   skipped: /p}' "$log" | sort -u | head -n 10
   else
     printf -- '-- %s: ended with code %s and no report\n' "$suite" "$code"
   fi

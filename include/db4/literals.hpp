@@ -4,7 +4,8 @@
 #include <chrono>
 #include <cstdint>
 
-namespace db4::inline literals {
+namespace db4 {
+inline namespace literals {
 
 consteval std::uint64_t operator""_B(unsigned long long n) { return n; }
 consteval std::uint64_t operator""_KiB(unsigned long long n) { return n << 10; }
@@ -15,4 +16,5 @@ consteval std::uint64_t operator""_TiB(unsigned long long n) { return n << 40; }
 consteval std::chrono::hours operator""_days(unsigned long long n) { return std::chrono::hours{n * 24}; }
 consteval std::chrono::hours operator""_weeks(unsigned long long n) { return std::chrono::hours{n * 24 * 7}; }
 
-}  // namespace db4::inline literals
+}  // namespace literals
+}  // namespace db4

@@ -1,13 +1,13 @@
 // An object that holds a compressed record opens with the tools everybody has, and they show the document.
 
 #include "record_fixtures.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <random>
 
 namespace db4::codec {
 
@@ -15,16 +15,9 @@ namespace {
 
 class RecordToolsTest : public ::testing::Test {
  protected:
-  RecordToolsTest()
-      : folder_(std::filesystem::temp_directory_path() /
-                ("db4-codec-test-" + std::to_string(std::random_device{}()))) {
-    std::filesystem::create_directories(folder_);
-  }
-  ~RecordToolsTest() override { std::filesystem::remove_all(folder_); }
-
   /// What `command` prints with `input` on its standard input; it must succeed.
   std::string output_of(const std::string& command, std::string_view input) {
-    const std::filesystem::path file = folder_ / "record";
+    const std::filesystem::path file = folder_.path() / "record";
     std::ofstream(file, std::ios::binary).write(input.data(), static_cast<std::streamsize>(input.size()));
     std::FILE* pipe = ::popen((command + " < '" + file.string() + "'").c_str(), "r");
     if (pipe == nullptr) return {};
@@ -42,7 +35,7 @@ class RecordToolsTest : public ::testing::Test {
   }
 
  private:
-  std::filesystem::path folder_;
+  testing::TemporaryFolder folder_;
 };
 
 TEST_F(RecordToolsTest, ZcatShowsTheDocumentOfAGzipRecord) {
