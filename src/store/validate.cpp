@@ -1,5 +1,6 @@
 // What comes from outside is checked here, once.
 #include "codec/json_check.hpp"
+#include "codec/record.hpp"
 #include "store/impl.hpp"
 
 namespace db4::store {
@@ -82,6 +83,7 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   if (config.cold.garbage_grace < 0ms || config.cold.intent_deadline <= 0ms) {
     refuse("cold.garbage_grace or cold.intent_deadline is not positive", "set grace >= 0 and deadline > 0");
   }
+  codec::check_compression_level(config.cold.compression, config.cold.compression_level);
   check_tiering(config.tiering);
 }
 
