@@ -66,7 +66,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       cold_(std::make_unique<ColdStorage::State>(
           *catalog_, open_objects(config_.cold, components.object_store), clock_, random_, config_.cold)),
       mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
-      runner_(*catalog_, hot_.state(), warm_, cold_.state(), mover_, clock_, config_.tiering,
+      runner_(*catalog_, hot_.state(), warm_, mover_, clock_, config_.tiering,
               config_.warm.max_size > 0 || components.warm_cache != nullptr,
               [this](std::string_view key) { return figures_of(key); }) {
   catalog_->add_listener(&hot_.state());

@@ -33,12 +33,11 @@ class Runner {
   /// The access figures of a document: stored, tracked and still in the cache.
   using Figures = std::function<AccessFigures(std::string_view key)>;
 
-  Runner(catalog::Catalog& catalog, HotStorage::State& hot, WarmStorage& warm, ColdStorage::State& cold,
-         Mover& mover, std::shared_ptr<Clock> clock, TieringConfig config, bool warm_enabled, Figures figures)
+  Runner(catalog::Catalog& catalog, HotStorage::State& hot, WarmStorage& warm, Mover& mover,
+         std::shared_ptr<Clock> clock, TieringConfig config, bool warm_enabled, Figures figures)
       : catalog_(catalog),
         hot_(hot),
         warm_(warm),
-        cold_(cold),
         mover_(mover),
         clock_(std::move(clock)),
         config_(config),
@@ -61,7 +60,6 @@ class Runner {
   catalog::Catalog& catalog_;
   HotStorage::State& hot_;
   WarmStorage& warm_;
-  ColdStorage::State& cold_;
   Mover& mover_;
   const std::shared_ptr<Clock> clock_;
   const TieringConfig config_;
