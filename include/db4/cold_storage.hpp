@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <stop_token>
+#include <string>
 
 namespace db4 {
 
@@ -17,6 +18,8 @@ struct GarbageResult {
   std::size_t deleted_objects = 0;
   std::uint64_t deleted_bytes = 0;
   std::size_t expired_intents = 0;
+  std::size_t failed_objects = 0;  ///< that could not be deleted; they are tried again later
+  std::string first_error = {};    ///< of those
   bool more = false;
 };
 

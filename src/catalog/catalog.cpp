@@ -16,6 +16,7 @@ constexpr std::uint32_t kCatalogFormat = 1;
 /// The node of a store on one machine; past one machine each process draws its own.
 constexpr std::uint64_t kLocalNode = 0;
 constexpr std::size_t kAccessBatch = 1000;
+constexpr std::size_t kChangesPage = 1000;
 
 template <typename Integer>
 std::string encoded(Integer value) {
@@ -204,6 +205,13 @@ void Catalog::raise_watermark(std::int64_t to_us) {
   queue_.commit(batch, std::min(options_.durability, Durability::process));
 }
 
+void Catalog::forget_watermark() {
+  watermark_us_.store(0, std::memory_order_release);
+  kv::Batch batch;
+  batch.erase(kMeta, std::string(kWatermarkKey));
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
+}
+
 std::optional<AccessFigures> Catalog::find_access(std::string_view key) const {
   const auto value = engine_->get(kAccess, key);
   if (!value) return std::nullopt;
@@ -230,12 +238,28 @@ std::vector<CollectionTotals> Catalog::collection_totals() const { return read_c
 
 void Catalog::trim_changes() {
   const std::uint64_t appended = appended_changes_.load(std::memory_order_relaxed);
-  if (appended <= options_.kept_changes) return;
-  // From the first entry there is (older epochs too) up to the last kept one of this epoch.
-  std::string end = change_prefix_;
-  put_big_endian(end, appended - options_.kept_changes);
+  // Entries of earlier lives count too, so the first call of each life looks, and then one in a while.
+  if (std::uint64_t looked = changes_looked_at_.load();
+      (looked != kNeverLooked && appended - looked <= options_.kept_changes / 8) ||
+      !changes_looked_at_.compare_exchange_strong(looked, appended)) {
+    return;
+  }
+  std::vector<std::string> page_ends;
+  std::size_t entries = 0;
+  for (std::string begin;;) {
+    const auto page = engine_->scan(
+        {.space = kChanges, .begin = begin, .end = {}, .limit = kChangesPage, .keys_only = true});
+    entries += page.size();
+    if (page.size() < kChangesPage) break;
+    page_ends.push_back(page.back().key);
+    begin = page.back().key + '\0';
+  }
+  // Whole pages: that the last few are kept too long is no harm.
+  const std::size_t pages =
+      entries > options_.kept_changes ? (entries - options_.kept_changes) / kChangesPage : 0;
+  if (pages == 0) return;
   kv::Batch batch;
-  batch.erase_range(kChanges, {}, std::move(end));
+  batch.erase_range(kChanges, {}, page_ends[pages - 1] + '\0');
   queue_.commit(batch, std::min(options_.durability, Durability::process));
 }
 

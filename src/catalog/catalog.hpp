@@ -96,6 +96,8 @@ class Catalog {
     return watermark_us_.load(std::memory_order_acquire);
   }
   void raise_watermark(std::int64_t to_us);
+  /// For a wall clock that was set back behind the watermark: what falls due before it must not be missed.
+  void forget_watermark();
 
   // -- access figures --
   [[nodiscard]] std::optional<AccessFigures> find_access(std::string_view key) const;
@@ -113,8 +115,8 @@ class Catalog {
   [[nodiscard]] std::vector<GarbageEntry> due_garbage(std::size_t limit) const;
   /// For a GarbageKind::segment: drops the segment where nothing in it lives.
   void settle_segment(const GarbageEntry& entry);
-  /// After the objects were deleted.
-  void forget_garbage(std::span<const GarbageEntry> entries);
+  /// After the objects were deleted; those that could not be come up again after the grace, or a minute.
+  void settle_garbage(std::span<const GarbageEntry> deleted, std::span<const GarbageEntry> failed);
   [[nodiscard]] std::optional<SegmentFacts> find_segment(const std::string& object) const;
   /// Every object name that intents, garbage and segments hold. For audits: reads all of them.
   [[nodiscard]] std::vector<std::string> referenced_objects() const;
@@ -128,6 +130,7 @@ class Catalog {
   [[nodiscard]] const std::string& store_id() const noexcept { return store_id_; }
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
 
+  /// Keeps the newest kept_changes entries of the changes space, or a few more.
   void trim_changes();
   void sync() { queue_.sync(); }
   void close();
@@ -150,6 +153,8 @@ class Catalog {
   std::atomic<std::uint64_t> floor_{0};
   std::atomic<std::int64_t> watermark_us_{0};
   std::atomic<std::uint64_t> appended_changes_{0};
+  static constexpr std::uint64_t kNeverLooked = ~std::uint64_t{0};
+  std::atomic<std::uint64_t> changes_looked_at_{kNeverLooked};  ///< appended_changes_ at the last trim
 };
 
 }  // namespace db4::catalog

@@ -19,8 +19,10 @@ void ChangeSet::change(std::string key, const std::optional<Row>& before, Row af
     after.revision = std::max(before->revision + 1, after.version);
   } else {
     batch_.require_absent(kRows, key);
-    require_floor();
-    after.revision = std::max(catalog_->version_floor() + 1, after.version);
+    // The caller took the version from a floor that a purge may have raised since: then the commit fails, and
+    // the caller tries again.
+    require_floor(after.version - 1);
+    after.revision = after.version;
   }
   if (after.due_us != 0 && (!before || before->due_us != after.due_us)) {
     // Never filed in the past: a run may have gone by there already.
@@ -41,8 +43,9 @@ void ChangeSet::change(std::string key, const std::optional<Row>& before, Row af
 void ChangeSet::purge(std::string key, const Row& tombstone) {
   const std::uint64_t hash = hash_key(key);
   batch_.require_prefix(kRows, key, revision_prefix(tombstone.revision));
-  require_floor();
-  raised_floor_ = std::max({raised_floor_, catalog_->version_floor(), tombstone.revision});
+  const std::uint64_t floor = catalog_->version_floor();
+  require_floor(floor);
+  raised_floor_ = std::max({raised_floor_, floor, tombstone.revision});
   stage_due(key, tombstone.due_us, 0);
   stage_counters(key, hash, tombstone, std::nullopt);
   stage_change_entry(key, tombstone, true);
@@ -64,11 +67,12 @@ void ChangeSet::add_segment(const std::string& object, std::uint64_t bytes, std:
   batch_.add(kCounters, total_key(Metric::object_bytes, 0), static_cast<std::int64_t>(bytes));
 }
 
-void ChangeSet::require_floor() {
-  if (std::exchange(floor_required_, true)) return;
-  std::string floor;
-  put_fixed(floor, catalog_->version_floor());
-  batch_.require_equals(kMeta, std::string(kVersionFloorKey), std::move(floor));
+void ChangeSet::require_floor(std::uint64_t floor) {
+  if (required_floor_ == floor) return;
+  required_floor_ = floor;
+  std::string value;
+  put_fixed(value, floor);
+  batch_.require_equals(kMeta, std::string(kVersionFloorKey), std::move(value));
 }
 
 void ChangeSet::stage_body(const std::string& key, const std::optional<Row>& before, Row& after,

@@ -41,8 +41,8 @@ class ChangeSet {
  public:
   explicit ChangeSet(const Catalog& catalog) noexcept : catalog_(&catalog) {}
 
-  /// Replaces `before` (nullopt: there is no row) by `after`; the caller sets all but revision and body
-  /// place. With `block` (and hot as its home) the body is stored; without, a document that stays hot keeps
+  /// Replaces `before` (nullopt: there is no row, and the version is version_floor() + 1) by `after`; the
+  /// caller sets all but revision and body place. With `block` (and hot as its home) the body is stored; without, a document that stays hot keeps
   /// its body. A cold place that `after` does not keep is freed; one that it adds must stand in a segment
   /// that exists, or in an object that was announced. A row may be changed once in a set.
   void change(std::string key, const std::optional<Row>& before, Row after,
@@ -59,7 +59,7 @@ class ChangeSet {
 
  private:
   friend class Catalog;
-  void require_floor();
+  void require_floor(std::uint64_t floor);
   void stage_body(const std::string& key, const std::optional<Row>& before, Row& after,
                   const detail::BlockRef& block);
   void stage_cold(const std::optional<Row>& before, const Row& after);
@@ -72,7 +72,7 @@ class ChangeSet {
   const Catalog* catalog_;
   kv::Batch batch_;
   std::vector<RowChange> changes_;
-  bool floor_required_ = false;
+  std::optional<std::uint64_t> required_floor_;
   std::uint64_t raised_floor_ = 0;
 };
 

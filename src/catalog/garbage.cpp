@@ -30,7 +30,9 @@ GarbageEntry decode_garbage(std::string_view key, std::string_view value) {
   entry.kind = static_cast<GarbageKind>(in.fixed<std::uint8_t>());
   entry.bytes = in.varint();
   check(in, "garbage");
-  if (key.size() < 8) check(Reader("x"), "garbage");
+  // An entry has no checksum: what is not known must not be taken for an order to delete.
+  const bool known = entry.kind == GarbageKind::object || entry.kind == GarbageKind::segment;
+  if (!known || key.size() < 8) check(Reader("x"), "garbage");
   entry.due_us = time_of(key);
   entry.object = key_of(key);
   return entry;
@@ -119,13 +121,14 @@ void Catalog::settle_segment(const GarbageEntry& entry) {
   const auto facts = find_segment(entry.object);
   kv::Batch batch;
   batch.erase(kGarbage, timed_key(entry.due_us, entry.object));
-  if (facts && facts->live_bytes == 0) {
-    // Compare-and-set: a row that names the segment requires its entry, so either the row comes first and the
-    // counter differs, or this does and the row's commit fails. A reader may still hold a place in it: hence
-    // the grace.
-    const std::string counter = segment_key(entry.object);
-    if (const auto value = engine_->get(kCounters, counter)) {
-      batch.require_equals(kCounters, counter, *value);
+  const std::string counter = segment_key(entry.object);
+  const auto live = engine_->get(kCounters, counter);
+  if (facts && (!live || *live == std::string(sizeof(std::int64_t), '\0'))) {
+    // Compare-and-set with the very value that was judged: a row that names the segment requires its entry,
+    // so either the row comes first and the counter differs, or this does and the row's commit fails. A
+    // reader may still hold a place in it: hence the grace.
+    if (live) {
+      batch.require_equals(kCounters, counter, *live);
     } else {
       batch.require_absent(kCounters, counter);
     }
@@ -142,9 +145,16 @@ void Catalog::settle_segment(const GarbageEntry& entry) {
   queue_.commit(batch, options_.durability);
 }
 
-void Catalog::forget_garbage(std::span<const GarbageEntry> entries) {
+void Catalog::settle_garbage(std::span<const GarbageEntry> deleted, std::span<const GarbageEntry> failed) {
   kv::Batch batch;
-  for (const GarbageEntry& entry : entries) batch.erase(kGarbage, timed_key(entry.due_us, entry.object));
+  for (const GarbageEntry& entry : deleted) batch.erase(kGarbage, timed_key(entry.due_us, entry.object));
+  // Put back behind the others: an object that cannot be deleted must not keep them from it.
+  const std::int64_t again_us =
+      now_us() + std::max<std::chrono::microseconds>(options_.garbage_grace, std::chrono::minutes{1}).count();
+  for (const GarbageEntry& entry : failed) {
+    batch.erase(kGarbage, timed_key(entry.due_us, entry.object));
+    batch.put(kGarbage, timed_key(again_us, entry.object), encode_garbage(entry.kind, entry.bytes));
+  }
   if (!batch.empty()) queue_.commit(batch, options_.durability);
 }
 

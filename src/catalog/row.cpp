@@ -100,6 +100,7 @@ Row decode_row(std::string_view key, std::string_view bytes) {
     row.cold = std::move(cold);
   }
   if (!in.ok()) damaged("length");
+  if (row.live() && !row.hot() && !row.cold) damaged("place");
   row.inline_body = in.rest();
   if (row.body_place == BodyPlace::in_row ? row.inline_body.size() != row.size : !row.inline_body.empty()) {
     damaged("body length");

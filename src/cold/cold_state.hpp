@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 
 namespace db4 {
@@ -53,6 +54,11 @@ class ColdStorage::State {
   }
   [[nodiscard]] std::uint64_t segment_size() const noexcept { return config_.segment_size; }
 
+  /// Keeps close() waiting while it is held; throws invalid_argument after it. For calls that come past the
+  /// store's own gate.
+  [[nodiscard]] std::shared_lock<std::shared_mutex> hold_open();
+  void close();
+
   GarbageResult collect_garbage(const GarbageOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
@@ -75,6 +81,8 @@ class ColdStorage::State {
   StripedCounter puts_;
   StripedCounter gets_;
   StripedCounter deletes_;
+  std::shared_mutex closing_;
+  bool closed_ = false;
 };
 
 }  // namespace db4

@@ -8,14 +8,31 @@
 namespace db4 {
 namespace {
 constexpr std::size_t kGarbagePage = 500;
-}
+/// After so many failures one call gives up: the object store is likely to be away.
+constexpr std::size_t kMaxGarbageFailures = 20;
+}  // namespace
 
 ColdStorage::ColdStorage(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 ColdStorage::~ColdStorage() = default;
 GarbageResult ColdStorage::collect_garbage(const GarbageOptions& options) {
+  const auto open = state_->hold_open();
   return state_->collect_garbage(options);
 }
-ColdStats ColdStorage::stats() const { return state_->stats(); }
+ColdStats ColdStorage::stats() const {
+  const auto open = state_->hold_open();
+  return state_->stats();
+}
+
+std::shared_lock<std::shared_mutex> ColdStorage::State::hold_open() {
+  std::shared_lock lock(closing_);
+  if (closed_) throw Error(ErrorCode::invalid_argument, "the store is closed", "open it again");
+  return lock;
+}
+
+void ColdStorage::State::close() {
+  const std::unique_lock lock(closing_);
+  closed_ = true;
+}
 
 ColdStorage::State::State(catalog::Catalog& catalog, std::shared_ptr<ObjectStore> objects,
                           std::shared_ptr<Clock> clock, std::shared_ptr<RandomSource> random,
@@ -112,6 +129,7 @@ bool ColdStorage::State::delete_garbage(std::span<const catalog::GarbageEntry> e
   // What freed these objects must survive a power cut before they go, whatever the durability.
   catalog_.sync();
   std::vector<catalog::GarbageEntry> done;
+  std::vector<catalog::GarbageEntry> failed;
   for (const catalog::GarbageEntry& entry : entries) {
     if (stop.stop_requested()) break;
     if (entry.kind == catalog::GarbageKind::segment) {
@@ -119,13 +137,20 @@ bool ColdStorage::State::delete_garbage(std::span<const catalog::GarbageEntry> e
       continue;
     }
     deletes_.add();
-    objects_->remove(entry.object);
+    try {
+      objects_->remove(entry.object);
+    } catch (const Error& error) {
+      if (result.failed_objects++ == 0) result.first_error = error.what();
+      failed.push_back(entry);
+      if (result.failed_objects >= kMaxGarbageFailures) break;
+      continue;
+    }
     ++result.deleted_objects;
     result.deleted_bytes += entry.bytes;
     done.push_back(entry);
   }
-  catalog_.forget_garbage(done);
-  return !stop.stop_requested();
+  catalog_.settle_garbage(done, failed);
+  return !stop.stop_requested() && result.failed_objects < kMaxGarbageFailures;
 }
 
 ColdStats ColdStorage::State::stats() const {

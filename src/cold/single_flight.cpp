@@ -7,11 +7,10 @@ namespace db4::cold {
 detail::BlockRef SingleFlight::run(const std::string& key, MonotonicTime deadline,
                                    const std::stop_token& stop,
                                    const std::function<detail::BlockRef()>& fetch) {
-  std::unique_lock lock(mutex_);
-  const auto [place, first] = flights_.try_emplace(key);
-  if (!first) return join(std::move(lock), place->second, deadline, stop);
   const auto flight = std::make_shared<Flight>();
-  place->second = flight;
+  std::unique_lock lock(mutex_);
+  const auto [place, first] = flights_.try_emplace(key, flight);
+  if (!first) return join(std::move(lock), place->second, deadline, stop);
   lock.unlock();
 
   detail::BlockRef result;

@@ -43,6 +43,7 @@ void inherit_figures(DocumentBlock& block, DocumentBlock& old) noexcept {
 /// A block that carries accesses and nothing else worth mentioning.
 BlockRef without_body(const DocumentBlock& block) {
   BlockRef out = DocumentBlock::create(block.collection(), block.id(), {}, 0);
+  out->hash = block.hash;
   out->version = block.version;
   out->created_at_us = block.created_at_us;
   out->updated_at_us = block.updated_at_us;
@@ -131,6 +132,19 @@ void CacheShard::erase(std::uint64_t hash, std::string_view key) noexcept {
   Discarded discarded;
   const std::lock_guard guard(lock_);
   if (Slot* slot = index_.find(hash, key)) remove(slot, discarded);
+}
+
+void CacheShard::forget(std::uint64_t hash, std::string_view key) noexcept {
+  Discarded discarded;
+  const std::lock_guard guard(lock_);
+  if (Slot* slot = index_.find(hash, key)) {
+    *slot &= ~BlockIndex::kUsed;
+    remove(slot, discarded);
+  }
+  // There are few: kMaxEvictedPending over all shards.
+  for (const BlockRef& block : evicted_) {
+    if (block->hash == hash && block->key() == key) block->pending_hits.store(0, kRelaxed);
+  }
 }
 
 void CacheShard::clear() noexcept {

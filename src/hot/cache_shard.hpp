@@ -64,6 +64,7 @@ class alignas(64) CacheShard {
   Fill fill(const ChangeCounter& changes, std::uint64_t ticket, const detail::BlockRef& block) noexcept;
   void put(const detail::BlockRef& block) noexcept;
   void erase(std::uint64_t hash, std::string_view key) noexcept;
+  void forget(std::uint64_t hash, std::string_view key) noexcept;
   void clear() noexcept;
 
   /// Moves all accesses of evicted blocks into `out`, with blocks that have no body.

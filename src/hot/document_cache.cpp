@@ -106,6 +106,10 @@ void DocumentCache::erase(std::uint64_t hash, std::string_view key) noexcept {
   state_->shard(hash).erase(hash, key);
 }
 
+void DocumentCache::forget(std::uint64_t hash, std::string_view key) noexcept {
+  state_->shard(hash).forget(hash, key);
+}
+
 void DocumentCache::drain_accesses(const AccessSink& sink) {
   std::vector<DrainedAccesses> batch;
   batch.reserve(kDrainBatch);

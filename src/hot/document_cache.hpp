@@ -65,6 +65,8 @@ class DocumentCache {
   /// (three quarters of it; a shard has 2 MiB or more) only loses its old version here.
   void put(const detail::BlockRef& block);
   void erase(std::uint64_t hash, std::string_view key) noexcept;
+  /// The same for a document that is removed: its accesses go too, or they would count for its successor.
+  void forget(std::uint64_t hash, std::string_view key) noexcept;
 
   /// Reports accesses of blocks that were used since the last drain, also of those evicted meanwhile (up to a
   /// bound of kMaxEvictedPending, then they are dropped and counted). The sink runs without locks held.

@@ -40,7 +40,9 @@ HotStorage::State::State(catalog::Catalog& catalog, std::shared_ptr<Clock> clock
 void HotStorage::State::on_applied(const catalog::RowChange& change) noexcept {
   const bool was_hot = change.before && change.before->hot();
   const bool is_hot = change.after && change.after->hot();
-  if (is_hot && change.block) {
+  if (!change.after || !change.after->live()) {
+    cache_.forget(change.hash, change.key);
+  } else if (is_hot && change.block) {
     cache_.put(change.block);
   } else if (!is_hot || !was_hot || change.before->version != change.after->version) {
     // No body at hand, or no longer hot: the next read fills it.
@@ -66,6 +68,12 @@ HotStorage::State::Reservation HotStorage::State::reserve(std::uint64_t bytes,
                                                           std::optional<std::chrono::milliseconds> timeout,
                                                           const std::stop_token& stop) {
   if (options_.max_size == 0 || bytes == 0) return {};
+  if (bytes > options_.max_size) {
+    throw Error(ErrorCode::too_large,
+                "the documents need " + std::to_string(bytes) + " bytes of the hot tier, which holds " +
+                    std::to_string(options_.max_size),
+                "write them in smaller batches, to another tier, or raise hot.max_size");
+  }
   std::unique_lock lock(mutex_);
   if (!fits(bytes)) return wait_for_room(std::move(lock), bytes, timeout, stop);
   reserved_ += bytes;

@@ -38,7 +38,7 @@ class TieredStore::Impl {
   bool remove(std::string_view collection, std::string_view id, const RemoveOptions& options);
 
   std::optional<StorageTier> get_tier(std::string_view collection, std::string_view id);
-  bool promote(std::string_view collection, std::string_view id, StorageTier to);
+  bool promote(std::string_view collection, std::string_view id, StorageTier to, const MoveOptions& options);
   bool demote(std::string_view collection, std::string_view id, StorageTier to, const MoveOptions& options);
   TieringResult run_tiering(const TieringOptions& options);
 
@@ -70,14 +70,23 @@ class TieredStore::Impl {
   std::optional<Document> read_through(ReadCall& call);
   std::optional<Document> read_hot_home(ReadCall& call, const catalog::Row& row);
   std::optional<Document> read_cold_home(ReadCall& call, const catalog::Row& row);
+  /// The object is missing though the row did not change: an expired warm copy, or corrupt.
+  std::optional<Document> read_last_copy(ReadCall& call, const catalog::Row& row);
   detail::BlockRef decode_warm(const ReadCall& call, const WarmHit& hit, Version version);
   detail::BlockRef expired_warm_copy(const ReadCall& call, const catalog::Row& row);
   WarmStorage::Loader refresher(const ReadCall& call, const catalog::Row& row);
   std::optional<Document> admit(ReadCall& call, const catalog::Row& row, const detail::BlockRef& block,
                                 StorageTier served_from);
   bool promote_by_read(const ReadCall& call, const catalog::Row& row, const detail::BlockRef& block);
-  void prime_figures(const detail::BlockRef& block, const AccessFigures& figures) const;
-  [[nodiscard]] AccessFigures figures_of(std::string_view key);
+  /// Gives a block that goes into the cache the document's figures.
+  void prime_figures(std::string_view key, const detail::BlockRef& block);
+  /// Those of the engine and the tracker.
+  [[nodiscard]] AccessFigures counted_figures(std::string_view key);
+  /// With hits in memory that nobody has drained yet.
+  [[nodiscard]] AccessFigures with_pending(std::string_view key, const AccessFigures& counted);
+  [[nodiscard]] AccessFigures figures_of(std::string_view key) {
+    return with_pending(key, counted_figures(key));
+  }
 
   // write_path.cpp
   struct WriteAttempt;
@@ -98,6 +107,8 @@ class TieredStore::Impl {
   bool add_cold_copy(const std::string& key, const catalog::Row& row);
   void finish_hand_move(const tiering::MoveOrder& order, StorageTier from);
   void drain_accesses();
+  void relieve_within(const TieringOptions& options, TieringResult& result);
+  void relieve_pressure(const std::stop_token& stop);
   void scheduled_run(const std::stop_token& stop);
 
   // inspect.cpp

@@ -2,6 +2,9 @@
 #include "catalog/keys.hpp"
 #include "store/impl.hpp"
 
+#include <algorithm>
+#include <limits>
+
 namespace db4 {
 namespace {
 
@@ -38,7 +41,8 @@ std::optional<StorageTier> TieredStore::Impl::get_tier(std::string_view collecti
   return tier_of(key, *row);
 }
 
-bool TieredStore::Impl::promote(std::string_view collection, std::string_view id, StorageTier to) {
+bool TieredStore::Impl::promote(std::string_view collection, std::string_view id, StorageTier to,
+                                const MoveOptions& options) {
   const std::string key = catalog::document_key(collection, id);
   for (int attempt = 0; attempt < kHandMoveAttempts; ++attempt) {
     catalog::Row row = require_row(key);
@@ -50,11 +54,12 @@ bool TieredStore::Impl::promote(std::string_view collection, std::string_view id
                              .row = std::move(row),
                              .to = to,
                              .placed_by = catalog::PlacedBy::hand,
-                             .due_us = tiering::hot_due_us(clock_->now(), config_.tiering)};
+                             .due_us = tiering::hot_due_us(clock_->now(), config_.tiering),
+                             .figures = figures_of(key)};
     mover_.promote(order);
     finish_hand_move(order, from);
     if (order.outcome == tiering::MoveOutcome::moved) {
-      warm_.remove(key);
+      if (!options.keep_in_source) warm_.remove(key);
       return true;
     }
   }
@@ -142,17 +147,29 @@ TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
   if (!options.dry_run) flush_access_figures();
   TieringResult result = runner_.run(options);
   if (!options.dry_run) {
-    if (hot_.state().pressure_bytes() > 0) {
-      const TieringResult relief = runner_.relieve_pressure(options.stop);
-      result.demoted += relief.demoted;
-      result.failed += relief.failed;
-      result.bytes_moved += relief.bytes_moved;
-      result.moves.insert(result.moves.end(), relief.moves.begin(), relief.moves.end());
-    }
-    cold_.collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop});
+    relieve_within(options, result);
+    const GarbageResult garbage =
+        cold_.collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop});
+    if (garbage.failed_objects > 0) result.errors.push_back("garbage: " + garbage.first_error);
     catalog_->trim_changes();
   }
   return result;
+}
+
+/// What the bounds of a run leave goes to making room, where room is short.
+void TieredStore::Impl::relieve_within(const TieringOptions& options, TieringResult& result) {
+  if (hot_.state().pressure_bytes() == 0) return;
+  TieringOptions left = options;
+  left.max_operations -= std::min(left.max_operations, result.promoted + result.demoted);
+  left.max_bytes -= std::min(left.max_bytes, result.bytes_moved);
+  left.max_duration -= std::min(left.max_duration, result.duration);
+  const TieringResult relief = runner_.relieve_pressure(left);
+  result.demoted += relief.demoted;
+  result.failed += relief.failed;
+  result.bytes_moved += relief.bytes_moved;
+  result.moves.insert(result.moves.end(), relief.moves.begin(), relief.moves.end());
+  result.errors.insert(result.errors.end(), relief.errors.begin(), relief.errors.end());
+  result.more = result.more || relief.more;
 }
 
 void TieredStore::Impl::scheduled_run(const std::stop_token& stop) {
@@ -162,9 +179,19 @@ void TieredStore::Impl::scheduled_run(const std::stop_token& stop) {
                                             .stop = stop});
   if (!result.errors.empty()) {
     throw Error(ErrorCode::unavailable,
-                std::to_string(result.failed) + " moves failed; the first: " + result.errors[0],
-                "the documents stay where they were and are tried again");
+                std::to_string(result.failed) + " moves failed; the first error: " + result.errors[0],
+                "documents and objects stay where they were and are tried again");
   }
+}
+
+void TieredStore::Impl::relieve_pressure(const std::stop_token& stop) {
+  drain_accesses();
+  const TieringResult result =
+      runner_.relieve_pressure({.max_operations = std::numeric_limits<std::size_t>::max(), .stop = stop});
+  if (result.errors.empty()) return;
+  throw Error(ErrorCode::unavailable,
+              std::to_string(result.failed) + " moves to make room failed; the first: " + result.errors[0],
+              "the documents stay where they were; writers wait for room");
 }
 
 void TieredStore::Impl::drain_accesses() {

@@ -73,11 +73,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
   background_ = std::make_unique<tiering::Background>(
       clock_, config_.tiering.interval,
       tiering::Background::Jobs{.scheduled = [this](const std::stop_token& stop) { scheduled_run(stop); },
-                                .pressure =
-                                    [this](const std::stop_token& stop) {
-                                      drain_accesses();
-                                      runner_.relieve_pressure(stop);
-                                    }});
+                                .pressure = [this](const std::stop_token& stop) { relieve_pressure(stop); }});
   hot_.state().on_pressure([this] { background_->hurry(); });
 }
 
@@ -94,6 +90,7 @@ void TieredStore::Impl::close() {
   hot_.state().stop_waiting();
   gate_.wait_until_empty();
   background_->stop();
+  cold_.state().close();
   warm_.close();
   refreshers_.stop();
   std::exception_ptr failure;

@@ -9,8 +9,8 @@
 namespace db4 {
 namespace {
 
-/// A reader whose bytes are gone reads the row again this often; only an unchanged row means damage.
-constexpr int kReadAttempts = 8;
+/// A reader whose bytes are gone reads the row again, this often at most; only an unchanged row means damage.
+constexpr int kReadAttempts = 64;
 
 std::int64_t to_us(TimePoint when) noexcept { return when.time_since_epoch().count(); }
 
@@ -88,16 +88,15 @@ std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
                   "ask for a version that this store has acknowledged")
           .with_current_version(row->version);
     }
-    const bool last = attempt + 1 >= kReadAttempts || seen_revision == row->revision;
+    const bool last = seen_revision == row->revision;
     seen_revision = row->revision;
+    if (attempt == kReadAttempts) {
+      throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat the read");
+    }
     try {
       if (auto document = row->hot() ? read_hot_home(call, *row) : read_cold_home(call, *row))
         return document;
-      if (last) {
-        throw Error(ErrorCode::corrupt,
-                    "the document's object " + row->cold->object + " is missing in the cold tier",
-                    "check the cold tier for deleted objects, and restore it from a backup");
-      }
+      if (last) return read_last_copy(call, *row);
     } catch (const Error& error) {
       // Bytes that changed under us look like damage: the row tells.
       if (error.code() != ErrorCode::corrupt || last) throw;
@@ -120,7 +119,7 @@ std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const c
   }
   tracker_.record_accesses(call.collection, call.id, 1, call.now);
   const AccessFigures figures = figures_of(call.key);
-  prime_figures(block, figures);
+  prime_figures(call.key, block);
   hot_.state().cache().fill(call.ticket, block);
   store::TierCounters& tier = served_from == StorageTier::hot ? metrics_.hot : metrics_.cold;
   tier.hits.add();
@@ -151,6 +150,16 @@ std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const 
   }
   if (!block) return std::nullopt;
   return admit(call, row, block, StorageTier::cold);
+}
+
+std::optional<Document> TieredStore::Impl::read_last_copy(ReadCall& call, const catalog::Row& row) {
+  metrics_.damaged_copies.add();
+  if (call.options.stale_if_error) {
+    if (const auto block = expired_warm_copy(call, row)) return admit(call, row, block, StorageTier::warm);
+  }
+  throw Error(ErrorCode::corrupt,
+              "the document's object " + row.cold->object + " is missing in the cold tier",
+              "check the cold tier for deleted objects, and restore it from a backup");
 }
 
 detail::BlockRef TieredStore::Impl::decode_warm(const ReadCall& call, const WarmHit& hit, Version version) {
@@ -198,10 +207,11 @@ std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::
       tier = StorageTier::hot;
     } else {
       if (served_from == StorageTier::cold && config_.warm.max_size > 0 &&
-          warm_.put_if_unchanged(call.key, call.warm_mark, row.version, tiering::warm_record(*block))) {
+          warm_.put_if_unchanged(call.key, call.warm_mark, row.version, tiering::warm_record(*block)) &&
+          warm_.contains(call.key, row.version)) {  // it may be too large for the cache
         tier = StorageTier::warm;
       }
-      runner_.note_candidate(call.key);
+      if (row.size <= config_.hot.max_body_size) runner_.note_candidate(call.key);
     }
   }
   store::TierCounters& counters = served_from == StorageTier::warm ? metrics_.warm : metrics_.cold;
@@ -213,7 +223,7 @@ std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::
 bool TieredStore::Impl::promote_by_read(const ReadCall& call, const catalog::Row& row,
                                         const detail::BlockRef& block) {
   if (row.size > config_.hot.max_body_size) return false;
-  prime_figures(block, figures_of(call.key));
+  prime_figures(call.key, block);
   tiering::MoveOrder order{.key = std::string(call.key),
                            .row = row,
                            .to = StorageTier::hot,
@@ -232,28 +242,29 @@ bool TieredStore::Impl::promote_by_read(const ReadCall& call, const catalog::Row
   return false;
 }
 
-void TieredStore::Impl::prime_figures(const detail::BlockRef& block, const AccessFigures& figures) const {
-  block->base_access_count.store(figures.count, std::memory_order_relaxed);
-  block->set_recent(figures.buckets.index, figures.buckets.current, figures.buckets.previous);
+void TieredStore::Impl::prime_figures(std::string_view key, const detail::BlockRef& block) {
+  const AccessFigures counted = counted_figures(key);
+  // The cache hands pending hits on to the block that takes a place: here they would count twice.
+  block->base_access_count.store(counted.count, std::memory_order_relaxed);
+  const AccessBuckets recent = with_pending(key, counted).buckets;
+  block->set_recent(recent.index, recent.current, recent.previous);
 }
 
-AccessFigures TieredStore::Impl::figures_of(std::string_view key) {
-  AccessFigures figures = catalog_->find_access(key).value_or(AccessFigures{});
-  const std::string_view collection = catalog::collection_of(key);
-  const std::string_view id = catalog::id_of(key);
-  if (const auto unflushed = tracker_.unflushed(collection, id))
-    figures = catalog::merge_figures(figures, *unflushed);
-  // Hits in memory that nobody has drained yet.
-  if (const detail::BlockRef block = hot_.state().cache().peek(hash_key(key), key)) {
-    if (const std::uint32_t hits = block->pending_hits.load(std::memory_order_relaxed); hits > 0) {
-      const std::int64_t last_us = block->last_access_us.load(std::memory_order_relaxed);
-      figures = catalog::merge_figures(
-          figures, {.count = hits,
-                    .last_access = TimePoint{std::chrono::microseconds{last_us}},
-                    .buckets = {.index = last_us / half_window_us_, .current = hits, .previous = 0}});
-    }
-  }
-  return figures;
+AccessFigures TieredStore::Impl::counted_figures(std::string_view key) {
+  const AccessFigures figures = catalog_->find_access(key).value_or(AccessFigures{});
+  const auto unflushed = tracker_.unflushed(catalog::collection_of(key), catalog::id_of(key));
+  return unflushed ? catalog::merge_figures(figures, *unflushed) : figures;
+}
+
+AccessFigures TieredStore::Impl::with_pending(std::string_view key, const AccessFigures& counted) {
+  const detail::BlockRef block = hot_.state().cache().peek(hash_key(key), key);
+  const std::uint32_t hits = block ? block->pending_hits.load(std::memory_order_relaxed) : 0;
+  if (hits == 0) return counted;
+  const std::int64_t last_us = block->last_access_us.load(std::memory_order_relaxed);
+  return catalog::merge_figures(
+      counted, {.count = hits,
+                .last_access = TimePoint{std::chrono::microseconds{last_us}},
+                .buckets = {.index = last_us / half_window_us_, .current = hits, .previous = 0}});
 }
 
 }  // namespace db4

@@ -157,10 +157,10 @@ std::optional<StorageTier> TieredStore::get_tier(std::string_view collection, st
 }
 
 bool TieredStore::promote(std::string_view collection, std::string_view id, StorageTier to,
-                          const MoveOptions&) {
+                          const MoveOptions& options) {
   return impl_->run("promote", collection, id, [&] {
     store::check_key(collection, id);
-    return impl_->promote(collection, id, to);
+    return impl_->promote(collection, id, to, options);
   });
 }
 

@@ -100,8 +100,13 @@ bool TieredStore::Impl::attempt_write(std::string_view collection, std::span<con
   results.clear();
   for (const WriteAttempt::Planned& item : attempt.items) {
     if (item.before && item.before->live() && !item.before->hot()) warm_.remove(item.key);
-    if (item.tier == StorageTier::warm) mover_.warm_up(item.key, item.block);
-    results.push_back({.version = item.after.version, .tier = item.tier});
+    StorageTier tier = item.tier;
+    if (tier == StorageTier::warm) {
+      mover_.warm_up(item.key, item.block);
+      // A cache may be off, failing, or too small for it.
+      if (!warm_.contains(item.key, item.after.version)) tier = StorageTier::cold;
+    }
+    results.push_back({.version = item.after.version, .tier = tier});
   }
   return true;
 }
@@ -149,7 +154,7 @@ void TieredStore::Impl::plan_item(WriteAttempt& attempt, std::string_view collec
   planned.block->version = after.version;
   planned.block->created_at_us = after.created_at_us;
   planned.block->updated_at_us = after.updated_at_us;
-  if (before && before->live()) prime_figures(planned.block, figures_of(planned.key));
+  if (before && before->live()) prime_figures(planned.key, planned.block);
   attempt.items.push_back(std::move(planned));
 }
 

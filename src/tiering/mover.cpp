@@ -117,12 +117,21 @@ void Mover::demote(std::span<MoveOrder> orders, const std::function<bool()>& kee
         demote_alone(order, block, record);
       }
     } catch (const std::exception&) {
-      // A document that was changed since is not damaged: its body went with the row we hold.
-      const auto row = catalog_.find(order.key);
-      if (row && row->revision == order.row.revision) fail(order);
+      fail(order);
+      if (changed_since(order)) order.outcome = MoveOutcome::changed;
     }
   }
   packing.flush();
+}
+
+/// A document that was changed since is not damaged: its body went with the row we hold.
+bool Mover::changed_since(const MoveOrder& order) const noexcept {
+  try {
+    const auto row = catalog_.find(order.key);
+    return !row || row->revision != order.row.revision;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 catalog::Row Mover::demoted_row(const MoveOrder& order) const {
@@ -136,7 +145,7 @@ catalog::Row Mover::demoted_row(const MoveOrder& order) const {
 
 void Mover::demote_in_place(MoveOrder& order) {
   detail::BlockRef block;
-  if (order.to == StorageTier::warm) block = catalog_.load_body(order.key, order.row);
+  if (order.to == StorageTier::warm) block = load(order.key, order.row);
   catalog::ChangeSet set(catalog_);
   set.change(order.key, order.row, demoted_row(order));
   order.outcome = catalog_.commit(set) ? MoveOutcome::moved : MoveOutcome::changed;
@@ -164,7 +173,13 @@ void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::opti
       order.outcome = MoveOutcome::no_room;
       return;
     }
-    const detail::BlockRef block = at_hand ? at_hand : load(order.key, order.row);
+    detail::BlockRef block = at_hand;
+    if (!block) {
+      block = load(order.key, order.row);
+      const AccessBuckets& recent = order.figures.buckets;
+      block->base_access_count.store(order.figures.count, std::memory_order_relaxed);
+      block->set_recent(recent.index, recent.current, recent.previous);
+    }
     catalog::Row after = order.row;
     after.home = StorageTier::hot;
     after.placed_by = order.placed_by;
@@ -179,8 +194,14 @@ void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::opti
 }
 
 detail::BlockRef Mover::load(std::string_view key, const catalog::Row& row) {
-  if (row.hot()) return catalog_.load_body(key, row);
-  if (const auto hit = warm_.get(key, row.version)) {
+  if (row.hot()) {
+    try {
+      return catalog_.load_body(key, row);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::corrupt || !row.cold) throw;
+      // Damaged here; its cold copy is of the same version.
+    }
+  } else if (const auto hit = warm_.get(key, row.version)) {
     try {
       return codec::decode_record(
           *hit->record,

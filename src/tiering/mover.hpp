@@ -6,6 +6,7 @@
 #include "cold/cold_state.hpp"
 #include "hot/hot_state.hpp"
 
+#include <db4/access_tracker.hpp>
 #include <db4/clock.hpp>
 #include <db4/warm_storage.hpp>
 
@@ -30,7 +31,8 @@ struct MoveOrder {
   catalog::Row row;  ///< as it was read; the compare of the compare-and-set
   StorageTier to = StorageTier::cold;
   catalog::PlacedBy placed_by = catalog::PlacedBy::policy;
-  std::int64_t due_us = 0;  ///< of the moved document
+  std::int64_t due_us = 0;     ///< of the moved document
+  AccessFigures figures = {};  ///< for a promotion: what the copy in memory goes on counting from
   MoveOutcome outcome = MoveOutcome::failed;
   std::exception_ptr failure = {};  ///< with MoveOutcome::failed
 };
@@ -47,7 +49,7 @@ class Mover {
   /// the outcomes; holds at most one segment and one document in memory.
   void demote(std::span<MoveOrder> orders, const std::function<bool()>& keep_going);
 
-  /// A cold document to hot. With `block` (its body at hand) nothing is read.
+  /// A cold document to hot. With `block` (its body at hand, with its figures) nothing is read.
   void promote(MoveOrder& order, const detail::BlockRef& block = {},
                std::optional<Durability> durability = std::nullopt);
 
@@ -61,6 +63,7 @@ class Mover {
  private:
   class Packing;
   [[nodiscard]] catalog::Row demoted_row(const MoveOrder& order) const;
+  [[nodiscard]] bool changed_since(const MoveOrder& order) const noexcept;
   void demote_in_place(MoveOrder& order);
   void demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record);
 

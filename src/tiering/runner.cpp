@@ -59,6 +59,8 @@ class Runner::Run {
   /// Whether a move of so many bytes stays within the bounds; counts it if so. The first always does.
   bool take(std::uint64_t bytes);
   bool look();
+  /// The row; one that is damaged is counted as failed and taken as absent.
+  std::optional<catalog::Row> find(const std::string& key);
   /// Decides about one entry and plans what follows; false where a bound ends the run before it.
   bool consider(const catalog::DueEntry& entry);
   /// The bytes that its demotion would free.
@@ -142,7 +144,7 @@ void Runner::Run::promote_candidates() {
   std::size_t index = 0;
   for (; index < ordered.size() && look(); ++index) {
     const std::string& key = ordered[index];
-    const auto row = runner_.catalog_.find(key);
+    const auto row = find(key);
     if (!row) continue;
     const AccessFigures figures = runner_.figures_(key);
     const auto reason = promotion_reason(*row, figures, runner_.config_, now_);
@@ -154,7 +156,8 @@ void Runner::Run::promote_candidates() {
                               .row = *row,
                               .to = StorageTier::hot,
                               .placed_by = catalog::PlacedBy::policy,
-                              .due_us = hot_due_us(last_used(*row, figures), runner_.config_)},
+                              .due_us = hot_due_us(last_used(*row, figures), runner_.config_),
+                              .figures = figures},
                     .reason = *reason};
     if (options_.dry_run) {
       planned.order.outcome = MoveOutcome::moved;
@@ -171,7 +174,8 @@ void Runner::Run::promote_candidates() {
 }
 
 void Runner::Run::go_through_due() {
-  std::int64_t from_us = runner_.catalog_.watermark_us();
+  if (runner_.catalog_.watermark_us() > now_us() && !options_.dry_run) runner_.catalog_.forget_watermark();
+  std::int64_t from_us = std::min(runner_.catalog_.watermark_us(), now_us());
   std::string after_key;
   bool finished = false;
   while (!finished && !full_ && in_time() && looks_left_ > 0) {
@@ -200,8 +204,22 @@ void Runner::Run::go_through_due() {
   }
 }
 
+std::optional<catalog::Row> Runner::Run::find(const std::string& key) {
+  try {
+    return runner_.catalog_.find(key);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    // One damaged row must not keep the others from being moved.
+    ++result_.failed;
+    if (result_.errors.size() < kMaxErrors) result_.errors.emplace_back(error.what());
+    return std::nullopt;
+  }
+}
+
 bool Runner::Run::consider(const catalog::DueEntry& entry) {
-  const auto row = runner_.catalog_.find(entry.key);
+  const std::size_t failed = result_.failed;
+  const auto row = find(entry.key);
+  if (result_.failed != failed) leave(entry.due_us);
   // Row and entry change together: one that differs was changed just now, and its entry with it.
   if (!row || row->due_us != entry.due_us) return true;
   const AccessFigures figures = row->live() ? runner_.figures_(entry.key) : AccessFigures{};
@@ -308,18 +326,26 @@ void Runner::Run::demote_for_room() {
     std::int64_t from_us = runner_.catalog_.watermark_us();
     std::string after_key;
     bool finished = false;
-    while (!finished && in_time()) {
+    while (!finished) {
       std::uint64_t goal = runner_.hot_.pressure_bytes();
       if (goal == 0) return;
+      if (full_ || !in_time()) {
+        result_.more = true;
+        return;
+      }
       const auto page =
           runner_.catalog_.due(from_us, std::numeric_limits<std::int64_t>::max() - 1, kPage, after_key);
       finished = page.size() < kPage;
       for (const catalog::DueEntry& entry : page) {
-        const std::uint64_t bytes = consider_for_room(entry, even_if_used);
-        goal -= std::min(goal, bytes);
-        if (goal == 0) break;
+        // Past it in any case: one that cannot be moved must not hold up the others, or this loop.
         from_us = entry.due_us;
         after_key = entry.key;
+        const std::uint64_t bytes = consider_for_room(entry, even_if_used);
+        goal -= std::min(goal, bytes);
+        if (goal == 0 || full_) {
+          finished = false;
+          break;
+        }
       }
       make_moves();
     }
@@ -327,7 +353,7 @@ void Runner::Run::demote_for_room() {
 }
 
 std::uint64_t Runner::Run::consider_for_room(const catalog::DueEntry& entry, bool even_if_used) {
-  const auto row = runner_.catalog_.find(entry.key);
+  const auto row = find(entry.key);
   if (!row || row->due_us != entry.due_us || !row->hot()) return 0;
   const AccessFigures figures = runner_.figures_(entry.key);
   const TimePoint used = last_used(*row, figures);
@@ -340,6 +366,7 @@ std::uint64_t Runner::Run::consider_for_room(const catalog::DueEntry& entry, boo
       return 0;
     }
   }
+  if (!take(row->size)) return 0;
   const StorageTier tier = classify_tier(meta, runner_.config_, now_);
   plan_demotion(
       entry.key, *row, tier == StorageTier::cold ? tier : StorageTier::warm, catalog::PlacedBy::pressure,
@@ -356,9 +383,8 @@ TieringResult Runner::run(const TieringOptions& options) {
   return remember(run.finish(), options.dry_run);
 }
 
-TieringResult Runner::relieve_pressure(const std::stop_token& stop) {
+TieringResult Runner::relieve_pressure(const TieringOptions& options) {
   const std::scoped_lock one_at_a_time(running_);
-  const TieringOptions options{.max_operations = std::numeric_limits<std::size_t>::max(), .stop = stop};
   Run run(*this, options);
   run.demote_for_room();
   return remember(run.finish(), false);

@@ -46,8 +46,8 @@ class Runner {
 
   /// Promotes candidates, then goes through what is due.
   TieringResult run(const TieringOptions& options);
-  /// Demotes what is due first until hot.max_size has room again.
-  TieringResult relieve_pressure(const std::stop_token& stop);
+  /// Demotes what is due first until hot.max_size has room again, within the bounds.
+  TieringResult relieve_pressure(const TieringOptions& options);
 
   /// A document was served from below hot.
   void note_candidate(std::string_view key);

@@ -1,0 +1,59 @@
+// Random operations on a store and on a plain map: both must say the same, whatever fails or is reopened in
+// between.
+
+#include "store/store_model.hpp"
+#include "support/thread_sanitizer.hpp"
+
+#include <cstdlib>
+
+namespace db4::testing {
+namespace {
+
+/// Steps of each combination. DB4_TEST_STEPS overrides it, DB4_TEST_SEED the seed.
+constexpr std::uint64_t kSteps = 6000;
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+using Combination = std::tuple<HotType, WarmKind, ColdType>;
+
+class Model : public ::testing::TestWithParam<Combination> {
+ protected:
+  static void run(std::uint64_t max_size) {
+    const auto [hot, warm, cold] = GetParam();
+    if (kThreadSanitizer && (hot == HotType::rocksdb || warm == WarmKind::disk)) {
+      GTEST_SKIP() << kRocksDbUnderThreadSanitizer;
+    }
+    const ModelSetup setup{.hot = hot,
+                           .warm = warm,
+                           .cold = cold,
+                           .seed = from_environment("DB4_TEST_SEED", 20'240'501),
+                           .steps = from_environment("DB4_TEST_STEPS", max_size == 0 ? kSteps : kSteps / 4),
+                           .max_size = max_size};
+    RecordProperty("seed", std::to_string(setup.seed));
+    StoreModel(setup).run();
+    if (HasFailure()) std::cerr << "repeat it with DB4_TEST_SEED=" << setup.seed << "\n";
+  }
+};
+
+TEST_P(Model, StoreAndMapAgree) { run(/*max_size=*/0); }
+TEST_P(Model, StoreAndMapAgreeInASmallHotTier) { run(/*max_size=*/60'000); }
+
+std::string name_of(const ::testing::TestParamInfo<Combination>& combination) {
+  const auto [hot, warm, cold] = combination.param;
+  const std::string warms[] = {"_warm_off", "_warm_memory", "_warm_disk"};
+  return std::string(to_string(hot)) + warms[static_cast<int>(warm)] + "_cold_" +
+         std::string(to_string(cold));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Model,
+    ::testing::Combine(::testing::Values(HotType::memory, HotType::sqlite, HotType::rocksdb),
+                       ::testing::Values(WarmKind::off, WarmKind::memory, WarmKind::disk),
+                       ::testing::Values(ColdType::memory, ColdType::filesystem)),
+    name_of);
+
+}  // namespace
+}  // namespace db4::testing

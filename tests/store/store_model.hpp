@@ -1,0 +1,111 @@
+#pragma once
+// StoreModel: a store beside a plain map, and random operations on both.
+
+#include "support/fault_object_store.hpp"
+#include "support/fault_warm_cache.hpp"
+#include "support/temporary_folder.hpp"
+
+#include <db4/storage.hpp>
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace db4::testing {
+
+enum class WarmKind { off, memory, disk };
+
+/// What a model runs over.
+struct ModelSetup {
+  HotType hot = HotType::memory;
+  WarmKind warm = WarmKind::memory;
+  ColdType cold = ColdType::memory;
+  std::uint64_t seed = 1;
+  std::size_t steps = 1000;
+  std::uint64_t max_size = 0;
+};
+
+/// Draws operations, runs them on the store, and compares every answer with what the map says. A failed
+/// expectation names the step; the same seed takes the same steps (without max_size, whose relief runs in a
+/// thread).
+class StoreModel {
+ public:
+  explicit StoreModel(const ModelSetup& setup);
+  ~StoreModel();
+
+  void run();
+
+ private:
+  struct Expected {
+    std::string body;
+    std::string content_type;
+    Version version = 0;
+    std::uint64_t reads = 0;
+  };
+  using Key = std::pair<std::string, std::string>;
+
+  // What happens.
+  void step();
+  void write();
+  void write_batch();
+  void remove();
+  void remove_copy();
+  void read();
+  void read_batch();
+  void move();
+  void run_tiering();
+  void look();
+  void scan();
+  void collect_garbage();
+  void advance();
+  void change_faults();
+  void reopen();
+
+  // What must hold.
+  void check_document(const Key& key, const std::optional<Document>& document);
+  void check_everything();
+  void check_after_all_grace();
+  void acknowledge(const Key& key, const WriteResult& result, std::string body, std::string content_type);
+  /// Runs a call; the code of what it threw, if it did.
+  template <typename Call>
+  std::optional<ErrorCode> attempt(const Call& call);
+  /// The injected faults, or a small hot tier, may make a call fail with it.
+  void expect_excused(ErrorCode code);
+
+  void open();
+  void audit_closed(bool nothing_left);
+  void stop_faults();
+
+  // What is drawn.
+  std::uint64_t draw(std::uint64_t below) {
+    return std::uniform_int_distribution<std::uint64_t>(0, below - 1)(random_);
+  }
+  bool chance(double probability) { return std::bernoulli_distribution(probability)(random_); }
+  Key draw_key();
+  std::string draw_body();
+  std::optional<StorageTier> draw_tier();
+  std::optional<Version> draw_if_version(Version current);
+  [[nodiscard]] Version current(const Key& key) const {
+    const auto found = documents_.find(key);
+    return found == documents_.end() ? 0 : found->second.version;
+  }
+
+  const ModelSetup setup_;
+  std::mt19937_64 random_;
+  TemporaryFolder folder_;
+  std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
+  std::shared_ptr<RandomSource> store_random_;
+  std::shared_ptr<ObjectStore> bare_objects_;
+  std::shared_ptr<FaultObjectStore> objects_;
+  std::shared_ptr<FaultWarmCache> warm_;
+  std::unique_ptr<TieredStore> store_;
+  bool faults_ = false;
+
+  std::map<Key, Expected> documents_;
+  std::map<Key, Version> highest_;  ///< ever acknowledged, through removals
+  std::size_t step_ = 0;
+  std::string did_;
+};
+
+}  // namespace db4::testing

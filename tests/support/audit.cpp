@@ -1,0 +1,346 @@
+#include "support/audit.hpp"
+
+#include "base/encoding.hpp"
+#include "catalog/counters.hpp"
+#include "catalog/garbage.hpp"
+#include "catalog/row.hpp"
+#include "catalog/spaces.hpp"
+#include "codec/record.hpp"
+
+#include <map>
+#include <set>
+
+namespace db4::testing {
+namespace {
+
+using namespace catalog;  // NOLINT: the audit is about nothing else
+
+constexpr std::size_t kPage = 1000;
+
+template <typename Visit>
+void for_each(const kv::Engine& engine, std::uint8_t space, const Visit& visit) {
+  std::string begin;
+  while (true) {
+    const auto page = engine.scan({.space = space, .begin = begin, .end = {}, .limit = kPage});
+    for (const kv::Entry& entry : page) visit(entry);
+    if (page.empty()) return;
+    begin = page.back().key + '\0';
+  }
+}
+
+std::string name_of(std::string_view key) {
+  return std::string(collection_of(key)) + "/" + std::string(id_of(key));
+}
+
+class Audit {
+ public:
+  Audit(const kv::Engine& engine, ObjectStore& objects) : engine_(engine), objects_(objects) {}
+
+  AuditReport run() {
+    list_objects();
+    read_segments();
+    for_each(engine_, kRows, [this](const kv::Entry& entry) { check_row(entry); });
+    check_bodies();
+    check_due();
+    check_access();
+    check_changes();
+    check_garbage_and_intents();
+    check_objects();
+    check_counters();
+    return std::move(report_);
+  }
+
+ private:
+  struct Segment {
+    SegmentFacts facts;
+    std::int64_t live = 0;
+  };
+
+  void problem(std::string what) { report_.problems.push_back(std::move(what)); }
+
+  void list_objects() {
+    std::string after;
+    while (true) {
+      const ObjectPage page = objects_.list("", after, kPage);
+      for (const ObjectInfo& info : page.objects) stored_.emplace(info.name, info.size);
+      if (!page.more) break;
+      after = page.objects.back().name;
+    }
+    report_.objects = stored_.size();
+  }
+
+  void read_segments() {
+    for_each(engine_, kSegments, [this](const kv::Entry& entry) {
+      segments_.emplace(entry.key, Segment{.facts = decode_segment_facts(entry.key, entry.value)});
+    });
+    report_.segments = segments_.size();
+  }
+
+  void check_row(const kv::Entry& entry) {
+    Row row;
+    try {
+      row = decode_row(entry.key, entry.value);
+    } catch (const Error& error) {
+      problem("row " + name_of(entry.key) + ": " + error.what());
+      return;
+    }
+    recount(entry.key, row);
+    row.live() ? ++report_.documents : ++report_.tombstones;
+    if (row.revision < row.version) problem(name_of(entry.key) + ": its revision is below its version");
+    if (!row.live() && (row.cold || row.body_place != BodyPlace::none)) {
+      problem(name_of(entry.key) + ": a tombstone with bytes");
+    }
+    if (row.live() && row.hot() != (row.body_place != BodyPlace::none)) {
+      problem(name_of(entry.key) + ": home and body do not agree");
+    }
+    if (row.live() && !row.hot() && !row.cold) problem(name_of(entry.key) + ": no bytes anywhere");
+    if (row.body_place == BodyPlace::in_bodies) check_body(entry.key, row);
+    if (row.cold) check_cold(entry.key, row);
+    rows_.emplace(entry.key, std::move(row));
+  }
+
+  void check_body(const std::string& key, const Row& row) {
+    const auto record = engine_.get(kBodies, key);
+    if (!record) return problem(name_of(key) + ": its hot body is missing");
+    check_record("hot body", key, row, *record);
+  }
+
+  void check_cold(const std::string& key, const Row& row) {
+    const ColdPlace& place = *row.cold;
+    if (place.in_segment) {
+      const auto segment = segments_.find(place.object);
+      if (segment == segments_.end()) {
+        problem(name_of(key) + ": its segment " + place.object + " is not registered");
+      } else {
+        segment->second.live += static_cast<std::int64_t>(place.length);
+      }
+    } else if (!alone_.emplace(place.object, place.length).second) {
+      problem(name_of(key) + ": its object " + place.object + " is another document's too");
+    }
+    const auto record = objects_.get_range(place.object, place.offset, place.length);
+    if (!record) return problem(name_of(key) + ": its object " + place.object + " is missing");
+    check_record("cold record", key, row, as_text(*record));
+  }
+
+  void check_record(std::string_view what, const std::string& key, const Row& row, std::string_view record) {
+    try {
+      const detail::BlockRef block = codec::decode_record(
+          record, {.collection = collection_of(key), .id = id_of(key), .version = row.version});
+      if (block->body_size != row.size)
+        problem(name_of(key) + ": its " + std::string(what) + "'s size differs");
+    } catch (const Error& error) {
+      problem(name_of(key) + ": its " + std::string(what) + ": " + error.what());
+    }
+  }
+
+  void recount(std::string_view key, const Row& row) {
+    const std::string collection(collection_of(key));
+    const auto add = [&](Metric metric, std::uint64_t value) {
+      const auto index = static_cast<std::size_t>(metric);
+      totals_.values[index] += static_cast<std::int64_t>(value);
+      collections_[collection].values[index] += static_cast<std::int64_t>(value);
+    };
+    if (!row.live()) return add(Metric::tombstones, 1);
+    add(row.hot() ? Metric::hot_documents : Metric::cold_documents, 1);
+    add(row.hot() ? Metric::hot_bytes : Metric::cold_bytes, row.size);
+    if (row.cold) add(Metric::cold_record_bytes, row.cold->length);
+  }
+
+  void check_bodies() {
+    for_each(engine_, kBodies, [this](const kv::Entry& entry) {
+      const auto row = rows_.find(entry.key);
+      if (row == rows_.end() || row->second.body_place != BodyPlace::in_bodies) {
+        problem(name_of(entry.key) + ": a body that no row names");
+      }
+    });
+  }
+
+  void check_due() {
+    const auto stored = engine_.get(kMeta, kWatermarkKey);
+    const std::int64_t watermark = stored ? load_fixed<std::int64_t>(stored->data()) : 0;
+    std::size_t entries = 0;
+    for_each(engine_, kDue, [&](const kv::Entry& entry) {
+      ++entries;
+      const auto row = rows_.find(std::string(key_of(entry.key)));
+      if (row == rows_.end() || row->second.due_us != time_of(entry.key)) {
+        problem(name_of(key_of(entry.key)) + ": a due entry that its row does not name");
+      }
+      if (time_of(entry.key) < watermark) {
+        problem(name_of(key_of(entry.key)) + ": due before the watermark, so never looked at");
+      }
+    });
+    std::size_t wanted = 0;
+    for (const auto& [key, row] : rows_) {
+      wanted += row.due_us != 0 ? 1 : 0;
+      // Whoever lives hot or is a tombstone must come up again some day.
+      if ((row.hot() || !row.live()) && row.due_us == 0) problem(name_of(key) + ": is never due");
+    }
+    if (entries != wanted) {
+      problem(std::to_string(wanted) + " rows are due, " + std::to_string(entries) + " entries say so");
+    }
+  }
+
+  void check_access() {
+    for_each(engine_, kAccess, [this](const kv::Entry& entry) {
+      const auto row = rows_.find(entry.key);
+      if (row == rows_.end() || !row->second.live()) {
+        problem(name_of(entry.key) + ": access figures of a document that is gone");
+      }
+    });
+  }
+
+  void check_changes() {
+    struct Newest {
+      Version version = 0;
+      std::uint64_t revision = 0;
+      int state = 0;
+    };
+    std::map<std::string, Newest> newest;
+    for_each(engine_, kChanges, [&](const kv::Entry& entry) {
+      Reader in(entry.value);
+      const std::string key(in.sized());
+      Newest change;
+      change.version = in.varint();
+      change.revision = in.varint();
+      change.state = in.fixed<std::uint8_t>();
+      if (!in.done()) return problem("a change entry is damaged");
+      if (const auto before = newest.find(key);
+          before != newest.end() &&
+          (change.version < before->second.version || change.revision < before->second.revision)) {
+        problem(name_of(key) + ": its changes are out of order");
+      }
+      newest.insert_or_assign(key, change);
+    });
+    for (const auto& [key, change] : newest) {
+      const auto row = rows_.find(key);
+      const bool same = row == rows_.end() ? change.state == 0
+                                           : change.version == row->second.version &&
+                                                 change.revision == row->second.revision &&
+                                                 change.state == static_cast<int>(row->second.state);
+      if (!same) problem(name_of(key) + ": its newest change does not say what its row says");
+    }
+  }
+
+  void check_garbage_and_intents() {
+    for_each(engine_, kIntents, [this](const kv::Entry& entry) {
+      ++report_.intents;
+      waiting_.insert(entry.key);
+      if (alone_.contains(entry.key) || segments_.contains(entry.key)) {
+        problem("object " + entry.key + " is named and still has its intent");
+      }
+    });
+    for_each(engine_, kGarbage, [this](const kv::Entry& entry) {
+      ++report_.garbage;
+      const GarbageEntry garbage = decode_garbage(entry.key, entry.value);
+      waiting_.insert(garbage.object);
+      if (garbage.kind == GarbageKind::segment) {
+        looked_at_.insert(garbage.object);
+      } else if (alone_.contains(garbage.object) || segments_.contains(garbage.object)) {
+        problem("object " + garbage.object + " is named and is to be deleted");
+      }
+    });
+  }
+
+  void check_objects() {
+    for (const auto& [object, size] : stored_) {
+      if (!alone_.contains(object) && !segments_.contains(object) && !waiting_.contains(object)) {
+        problem("object " + object + " (" + std::to_string(size) + " bytes) is nobody's");
+      }
+    }
+    for (const auto& [object, segment] : segments_) {
+      const auto stored = stored_.find(object);
+      if (stored == stored_.end()) {
+        problem("segment " + object + " is missing in the object store");
+      } else if (stored->second != segment.facts.bytes) {
+        problem("segment " + object + " has another size than registered");
+      }
+      if (segment.live == 0) {
+        ++report_.empty_segments;
+        if (!looked_at_.contains(object)) problem("segment " + object + " is empty and nobody will look");
+      }
+    }
+  }
+
+  void check_counters() {
+    auto& objects = totals_.values[static_cast<std::size_t>(Metric::objects)];
+    auto& bytes = totals_.values[static_cast<std::size_t>(Metric::object_bytes)];
+    objects = static_cast<std::int64_t>(alone_.size() + segments_.size());
+    for (const auto& [object, length] : alone_) bytes += static_cast<std::int64_t>(length);
+    for (const auto& [object, segment] : segments_) bytes += static_cast<std::int64_t>(segment.facts.bytes);
+
+    Totals counted;
+    std::map<std::string, Totals> by_collection;
+    for_each(engine_, kCounters, [&](const kv::Entry& entry) {
+      const auto value = load_fixed<std::int64_t>(entry.value.data());
+      if (entry.key[0] == 'S') return check_live_bytes(entry.key.substr(1), value);
+      const auto metric = static_cast<std::size_t>(entry.key[entry.key.size() - 2]);
+      if (metric >= kMetrics) return problem("a counter of an unknown metric");
+      if (entry.key[0] == 'T') {
+        counted.values[metric] += value;
+      } else {
+        by_collection[entry.key.substr(1, entry.key.size() - 4)].values[metric] += value;
+      }
+    });
+    compare("the store", counted, totals_);
+    for (const auto& [name, totals] : collections_) compare(name, by_collection[name], totals);
+    for (const auto& [name, totals] : by_collection) compare(name, totals, collections_[name]);
+    for (const auto& [object, segment] : segments_) {
+      if (segment.live != 0 && !live_counted_.contains(object))
+        problem("segment " + object + " is not counted");
+    }
+  }
+
+  void check_live_bytes(const std::string& object, std::int64_t value) {
+    live_counted_.insert(object);
+    const auto segment = segments_.find(object);
+    const std::int64_t live = segment == segments_.end() ? 0 : segment->second.live;
+    if (segment == segments_.end()) problem("a counter of segment " + object + ", which is not registered");
+    if (value != live) {
+      problem("segment " + object + " counts " + std::to_string(value) + " live bytes, rows name " +
+              std::to_string(live));
+    }
+  }
+
+  void compare(const std::string& what, const Totals& counted, const Totals& recounted) {
+    for (std::size_t i = 0; i < kMetrics; ++i) {
+      if (counted.values[i] == recounted.values[i]) continue;
+      problem("counter " + std::to_string(i) + " of " + what + " is " + std::to_string(counted.values[i]) +
+              ", the rows say " + std::to_string(recounted.values[i]));
+    }
+  }
+
+  const kv::Engine& engine_;
+  ObjectStore& objects_;
+  AuditReport report_;
+  std::map<std::string, std::uint64_t> stored_;
+  std::map<std::string, Segment> segments_;
+  std::map<std::string, Row> rows_;
+  std::map<std::string, std::uint64_t> alone_;
+  std::set<std::string> waiting_;
+  std::set<std::string> looked_at_;
+  std::set<std::string> live_counted_;
+  Totals totals_;
+  std::map<std::string, Totals> collections_;
+};
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const AuditReport& report) {
+  out << report.documents << " documents, " << report.tombstones << " tombstones, " << report.objects
+      << " objects, " << report.segments << " segments (" << report.empty_segments << " empty), "
+      << report.intents << " intents, " << report.garbage << " garbage entries; " << report.problems.size()
+      << " problems";
+  for (std::size_t i = 0; i < report.problems.size() && i < 10; ++i) out << "\n  " << report.problems[i];
+  return out;
+}
+
+AuditReport audit(const kv::Engine& engine, ObjectStore& objects) { return Audit(engine, objects).run(); }
+
+AuditReport audit_closed_store(HotType type, const std::filesystem::path& folder, ObjectStore& objects) {
+  const auto engine = kv::open_engine(type, {.path = folder, .spaces = catalog_spaces()});
+  AuditReport report = audit(*engine, objects);
+  engine->close();
+  return report;
+}
+
+}  // namespace db4::testing
