@@ -1,0 +1,26 @@
+#pragma once
+// `db4 demo`: the main job on real documents, from import to bill.
+
+#include <db4/config.hpp>
+
+#include <filesystem>
+#include <string>
+
+namespace db4::cli {
+
+struct DemoOptions {
+  std::filesystem::path folder = "db4-demo";
+  std::string input;  ///< a file of JSON lines; empty: the Debian package index
+  int days = 30;
+  int reads_per_hour = 200;
+  int writes_per_hour = 4;
+  std::uint64_t seed = 1;
+  bool replace = false;  ///< an existing folder is removed first
+  bool json = false;
+  CostConfig cost;
+};
+
+/// Runs it; 0 when every document read back byte for byte.
+int run_demo(const DemoOptions& options);
+
+}  // namespace db4::cli

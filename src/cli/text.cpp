@@ -1,0 +1,148 @@
+#include "text.hpp"
+
+#include <db4/error.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+namespace db4::cli {
+namespace {
+
+std::string format(const char* pattern, double value, const char* unit) {
+  std::array<char, 64> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), pattern, value, unit);
+  return buffer.data();
+}
+
+/// The number in front and the unit behind it.
+std::pair<double, std::string> split_unit(std::string_view text, std::string_view what) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || number < 0) {
+    throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' is no " + std::string(what),
+                "write a number and a unit, such as 50MiB or 5min");
+  }
+  std::string unit(end, text.data() + text.size());
+  std::erase(unit, ' ');
+  return {number, unit};
+}
+
+template <typename Units>
+double unit_factor(const Units& units, const std::string& unit, std::string_view text) {
+  for (const auto& [name, factor] : units) {
+    if (unit == name) return factor;
+  }
+  throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' has an unknown unit",
+              "use B, KiB, MiB, GiB, TiB, KB, MB, GB for sizes; ms, s, min, h, d for durations");
+}
+
+}  // namespace
+
+std::string describe_bytes(std::uint64_t bytes) {
+  static constexpr std::array<const char*, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  return format(unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+}
+
+std::string describe_latency(std::chrono::nanoseconds latency) {
+  const auto ns = static_cast<double>(latency.count());
+  if (ns < 1e3) return format("%.0f %s", ns, "ns");
+  if (ns < 1e6) return format("%.1f %s", ns / 1e3, "us");
+  if (ns < 1e9) return format("%.1f %s", ns / 1e6, "ms");
+  return format("%.2f %s", ns / 1e9, "s");
+}
+
+std::string describe_count(std::uint64_t count) {
+  std::string digits = std::to_string(count);
+  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  return digits;
+}
+
+std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when) {
+  const std::time_t seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(when.time_since_epoch()).count();
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 64> buffer{};
+  std::strftime(buffer.data(), buffer.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return buffer.data();
+}
+
+std::string escape(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (c == '\\') {
+      out += "\\\\";
+    } else if (byte < 0x20 || byte == 0x7F) {
+      std::array<char, 8> buffer{};
+      std::snprintf(buffer.data(), buffer.size(), "\\x%02x", byte);
+      out += buffer.data();
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+std::uint64_t parse_bytes(std::string_view text) {
+  static constexpr std::array<std::pair<const char*, double>, 11> kUnits{{{"", 1},
+                                                                          {"B", 1},
+                                                                          {"KiB", 1024.0},
+                                                                          {"MiB", 1048576.0},
+                                                                          {"GiB", 1073741824.0},
+                                                                          {"TiB", 1099511627776.0},
+                                                                          {"KB", 1e3},
+                                                                          {"kB", 1e3},
+                                                                          {"MB", 1e6},
+                                                                          {"GB", 1e9},
+                                                                          {"TB", 1e12}}};
+  const auto [number, unit] = split_unit(text, "size");
+  return static_cast<std::uint64_t>(number * unit_factor(kUnits, unit, text));
+}
+
+std::chrono::milliseconds parse_duration(std::string_view text) {
+  static constexpr std::array<std::pair<const char*, double>, 6> kUnits{
+      {{"ms", 1}, {"s", 1e3}, {"min", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}, {"days", 8.64e7}}};
+  const auto [number, unit] = split_unit(text, "duration");
+  return std::chrono::milliseconds{static_cast<std::int64_t>(number * unit_factor(kUnits, unit, text))};
+}
+
+std::string Table::text() const {
+  std::vector<std::size_t> widths;
+  // Counted in characters, not bytes: UTF-8's continuation bytes take no room.
+  const auto width = [](const std::string& cell) {
+    return static_cast<std::size_t>(std::count_if(
+        cell.begin(), cell.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  };
+  for (const auto& row : rows_) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  std::string out;
+  for (const auto& row : rows_) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string pad(widths[i] - width(row[i]), ' ');
+      line += i == 0 ? "  " + row[i] + pad : "  " + pad + row[i];
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  }
+  return out;
+}
+
+}  // namespace db4::cli

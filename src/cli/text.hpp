@@ -1,0 +1,41 @@
+#pragma once
+// cli: what people touch. Public headers of db4 only.
+//
+// Text for people: sizes, durations, tables, ids.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace db4::cli {
+
+/// "1.2 MiB".
+std::string describe_bytes(std::uint64_t bytes);
+/// "340 us", "1.2 ms".
+std::string describe_latency(std::chrono::nanoseconds latency);
+/// "12,345".
+std::string describe_count(std::uint64_t count);
+/// "2026-11-22 23:15:04 UTC".
+std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when);
+/// Control characters and backslashes written as \n, \x1b, \\ ...: an id must not break a table or a
+/// terminal.
+std::string escape(std::string_view text);
+/// "50MiB", "1 GB", "123": bytes. Throws invalid_argument.
+std::uint64_t parse_bytes(std::string_view text);
+/// "1h", "5min", "7d", "300ms", "30s". Throws invalid_argument.
+std::chrono::milliseconds parse_duration(std::string_view text);
+
+/// Columns of text; the first is set left, the others right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> head) : rows_{std::move(head)} {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  [[nodiscard]] std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace db4::cli
