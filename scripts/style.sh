@@ -1,8 +1,15 @@
 #!/usr/bin/env bash
 # The style checks: format, warnings of both compilers, clang-tidy, and rules that a search can see.
 #
-#     scripts/style.sh [--fast]      --fast leaves clang-tidy out
-source "$(dirname "$0")/common.sh"
+#     scripts/style.sh [--fast]      --fast leaves clang-tidy out (half the time)
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+fast=no
+case "${1:-}" in
+  "") ;;
+  --fast) fast=yes ;;
+  *) echo "usage: scripts/style.sh [--fast]" >&2; exit 2 ;;
+esac
 
 say "Packages"
 scripts/packages.sh build style
@@ -13,7 +20,6 @@ complain() {
   failed=1
 }
 mapfile -t sources < <(git ls-files '*.cpp' '*.hpp')
-mapfile -t units < <(git ls-files 'src/*.cpp' 'tests/*.cpp' 'bench/*.cpp' 'examples/*.cpp' | grep -v '^tests/install/')
 
 say "Format"
 clang-format-14 --dry-run -Werror "${sources[@]}" || complain "run clang-format -i on the files above"
@@ -53,17 +59,21 @@ mapfile -t texts < <(git ls-files ':!tests/golden/*' ':!tests/fuzz/corpus/*')
 long=$(wc -l "${texts[@]}" | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
 [ -z "$long" ] || complain "split what grew over 600 lines" "$long"
 
+# clang-tidy reports the compiler's warnings too, so that only what it does not read is left to compile.
+to_compile=('src/*.cpp' 'tests/*.cpp' 'bench/*.cpp' 'examples/*.cpp' ':!tests/install/*')
+[ "$fast" = yes ] || to_compile+=(':!src/*')
 say "Warnings under clang++"
 flags=(-std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual
        -Wimplicit-fallthrough -Werror -Iinclude -Isrc -Itests -Ibench '-DDB4_SOURCE_DIR=""' -DDB4_BENCH_TBB)
-printf '%s\0' "${units[@]}" | xargs -0 -n 1 -P "$(nproc)" clang++-14 "${flags[@]}" || complain "clang++ warns, see above"
+git ls-files -z "${to_compile[@]}" | xargs -0 -n 1 -P "$(nproc)" clang++-14 "${flags[@]}" ||
+  complain "clang++ warns, see above"
 
-if [ "${1:-}" != "--fast" ]; then
+if [ "$fast" = no ]; then
   say "clang-tidy"
   cmake --preset release >/dev/null  # for compile_commands.json
-  mapfile -t tidied < <(git ls-files 'src/*.cpp')
-  printf '%s\0' "${tidied[@]}" | xargs -0 -n 4 -P "$(nproc)" clang-tidy-14 --quiet -p build/release 2>/dev/null ||
-    complain "clang-tidy complains, see above"
+  # Its standard error only counts the warnings in system headers that it did not show.
+  git ls-files -z 'src/*.cpp' | xargs -0 -n 4 -P "$(nproc)" clang-tidy-14 --quiet -p build/release \
+    --extra-arg=-Wno-unknown-warning-option 2>/dev/null || complain "clang-tidy complains, see above"
 fi
 
 [ "$failed" -eq 0 ] || exit 1

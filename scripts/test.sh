@@ -16,9 +16,6 @@ case "${1:-}" in
   *) echo "usage: scripts/test.sh [--no-sanitizers]" >&2; exit 2 ;;
 esac
 
-address_suites=(kv codec catalog objects hot warm cold store)
-thread_suites=(base kv objects hot warm cold tiering store)
-
 say "Packages"
 scripts/packages.sh build test
 
@@ -100,7 +97,7 @@ sanitizer_runs() {
 
 # sanitize PRESET FLAG SUITES...
 sanitize() {
-  local preset=$1 flag=$2 targets=() suite
+  local preset=$1 flag=$2 suite
   shift 2
   say "-fsanitize=$flag: $*"
   if ! sanitizer_runs "$flag"; then
@@ -108,17 +105,27 @@ sanitize() {
     skipped=$((skipped + 1))
     return
   fi
-  for suite in "$@"; do targets+=("db4_test_$suite"); done
-  must build "$preset" -DDB4_BUILD_CLI=OFF -DDB4_BUILD_EXAMPLES=OFF -- "${targets[@]}"
+  must build "$preset" -DDB4_BUILD_CLI=OFF -DDB4_BUILD_EXAMPLES=OFF -- "${@/#/db4_test_}"
   for suite in "$@"; do run_suite "$preset" "$suite"; done
+}
+
+# among SUITES...: those of them that have tests, in `chosen`.
+among() {
+  local suite
+  chosen=()
+  for suite in "$@"; do
+    if [[ " ${suites[*]} " == *" $suite "* ]]; then chosen+=("$suite"); fi
+  done
 }
 
 if [ "$sanitizers" = yes ]; then
   export DB4_TEST_STEPS=${DB4_TEST_SANITIZED_STEPS:-3000} DB4_TEST_KILLS=0
-  sanitize asan address,undefined "${address_suites[@]}"
+  among kv codec catalog objects hot warm cold store
+  sanitize asan address,undefined "${chosen[@]}"
   # Debian's RocksDB and SQLite are not instrumented: what they do among themselves is not ours to judge.
   export TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp"
-  sanitize tsan thread "${thread_suites[@]}"
+  among base kv objects hot warm cold tiering store
+  sanitize tsan thread "${chosen[@]}"
 fi
 
 finish

@@ -55,13 +55,13 @@ LatencyHistogram::~LatencyHistogram() = default;
 void LatencyHistogram::record(std::chrono::nanoseconds latency) noexcept {
   const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(latency.count(), 0));
   Stripe& stripe = (*stripes_)[stripe_of_this_thread(kStripes)];
-  constexpr auto relaxed = std::memory_order_relaxed;
-  stripe.sum_ns.fetch_add(ns, relaxed);
-  for (auto seen = stripe.min_ns.load(relaxed);
-       ns < seen && !stripe.min_ns.compare_exchange_weak(seen, ns, relaxed);) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  stripe.sum_ns.fetch_add(ns, kRelaxed);
+  for (auto seen = stripe.min_ns.load(kRelaxed);
+       ns < seen && !stripe.min_ns.compare_exchange_weak(seen, ns, kRelaxed);) {
   }
-  for (auto seen = stripe.max_ns.load(relaxed);
-       ns > seen && !stripe.max_ns.compare_exchange_weak(seen, ns, relaxed);) {
+  for (auto seen = stripe.max_ns.load(kRelaxed);
+       ns > seen && !stripe.max_ns.compare_exchange_weak(seen, ns, kRelaxed);) {
   }
   // Last, and released: a snapshot that counts this latency also has it in sum, min and max.
   stripe.buckets[bucket_of(ns)].fetch_add(1, std::memory_order_release);

@@ -202,7 +202,12 @@ TEST(DocumentCache, WhatComesBackSoonAfterEvictionStays) {
   const auto scan = [&](int count) {
     for (int i = 0; i < count; ++i) cache.put(make_block(id_of(next++), 1, 300));
   };
-  scan(10'000);
+  // With the main queue full of what is used, a tenth is left to newcomers.
+  for (std::uint64_t i = 0; i < 8'000; ++i) {
+    cache.put(make_block("used" + id_of(i % 4'000), 1, 300));
+    for (int hit = 0; hit < 3; ++hit) (void)cache.get("used" + id_of(i % 4'000));
+  }
+  scan(2'000);
   cache.put(make_block("returns", 1, 300));
   while (cache.look("returns")) scan(1);
   cache.put(make_block("returns", 1, 300));  // finds its ghost
