@@ -43,6 +43,12 @@ std::string change_key_prefix(std::uint64_t node, std::uint64_t epoch) {
   return out;
 }
 
+void lower_to(std::atomic<std::int64_t>& value, std::int64_t to) noexcept {
+  std::int64_t current = value.load();
+  while (current > to && !value.compare_exchange_weak(current, to)) {
+  }
+}
+
 }  // namespace
 
 /// Announces the changes of a set and ends them whatever happens in between.
@@ -150,10 +156,25 @@ void Catalog::prepare(ChangeSet& set) {
     // On the committing thread, in commit order.
     if (set.raised_floor_ != 0) floor_.store(set.raised_floor_, std::memory_order_release);
     appended_changes_.fetch_add(set.changes_.size(), std::memory_order_relaxed);
+    note_filed(set);
     for (ChangeListener* listener : listeners_) {
       for (const RowChange& change : set.changes_) listener->on_applied(change);
     }
   };
+}
+
+/// An entry is clamped to the watermark when it is staged. Should the watermark have passed it before it was
+/// committed (the machine slept in between), it would never come up: so either we see that and take the
+/// watermark back, or raise_watermark sees what we filed.
+void Catalog::note_filed(const ChangeSet& set) noexcept {
+  std::int64_t earliest = kNothingFiled;
+  for (const RowChange& change : set.changes_) {
+    const bool filed = change.after && change.after->due_us != 0 &&
+                       (!change.before || change.before->due_us != change.after->due_us);
+    if (filed) earliest = std::min(earliest, change.after->due_us);
+  }
+  lower_to(earliest_filed_us_, earliest);
+  lower_to(watermark_us_, earliest);
 }
 
 bool Catalog::commit(ChangeSet& set, std::optional<Durability> durability) {
@@ -196,10 +217,11 @@ std::vector<DueEntry> Catalog::due(std::int64_t from_us, std::int64_t until_us, 
 }
 
 void Catalog::raise_watermark(std::int64_t to_us) {
-  std::int64_t current = watermark_us_.load(std::memory_order_acquire);
-  while (current < to_us && !watermark_us_.compare_exchange_weak(current, to_us)) {
-  }
-  if (current >= to_us) return;
+  to_us = std::min(to_us, earliest_filed_us_.exchange(kNothingFiled));
+  if (watermark_us_.load() >= to_us) return;
+  watermark_us_.store(to_us);
+  to_us = std::min(to_us, earliest_filed_us_.load());
+  lower_to(watermark_us_, to_us);
   kv::Batch batch;
   batch.put(kMeta, std::string(kWatermarkKey), encoded(to_us));
   queue_.commit(batch, std::min(options_.durability, Durability::process));
@@ -219,17 +241,31 @@ std::optional<AccessFigures> Catalog::find_access(std::string_view key) const {
 }
 
 void Catalog::merge_access(std::span<const KeyAccess> figures) {
+  // One at a time: what is read here is what is added to.
+  const std::scoped_lock lock(access_mutex_);
   for (std::size_t from = 0; from < figures.size(); from += kAccessBatch) {
-    kv::Batch batch;
-    for (const KeyAccess& access : figures.subspan(from, std::min(kAccessBatch, figures.size() - from))) {
-      std::string key = document_key(access.collection, access.id);
-      // A figure of a document that is gone would greet its successor.
-      if (const auto row = find(key); !row || !row->live()) continue;
-      const AccessFigures stored = find_access(key).value_or(AccessFigures{});
-      batch.put(kAccess, std::move(key), encode_access(merge_figures(stored, access.figures)));
+    const auto page = figures.subspan(from, std::min(kAccessBatch, figures.size() - from));
+    if (add_access(page)) continue;
+    // A row changed meanwhile: again, one by one. Figures of a row that changes all the time may be lost.
+    for (std::size_t i = 0; i < page.size(); ++i) {
+      if (!add_access(page.subspan(i, 1))) add_access(page.subspan(i, 1));
     }
-    if (!batch.empty()) queue_.commit(batch, std::min(options_.durability, Durability::process));
   }
+}
+
+bool Catalog::add_access(std::span<const KeyAccess> figures) {
+  kv::Batch batch;
+  for (const KeyAccess& access : figures) {
+    std::string key = document_key(access.collection, access.id);
+    // A figure of a document that is gone would greet its successor.
+    const auto row = find(key);
+    if (!row || !row->live()) continue;
+    batch.require_prefix(kRows, key, revision_prefix(row->revision));
+    const AccessFigures stored = find_access(key).value_or(AccessFigures{});
+    batch.put(kAccess, std::move(key), encode_access(merge_figures(stored, access.figures)));
+  }
+  if (batch.empty()) return true;
+  return queue_.commit(batch, std::min(options_.durability, Durability::process)).committed();
 }
 
 Totals Catalog::totals() const { return read_totals(*engine_); }

@@ -11,7 +11,9 @@
 #include <db4/random.hpp>
 
 #include <atomic>
+#include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -91,7 +93,8 @@ class Catalog {
   // -- the due index --
   [[nodiscard]] std::vector<DueEntry> due(std::int64_t from_us, std::int64_t until_us, std::size_t limit,
                                           std::string_view after_key = {}) const;
-  /// Everything before it has been dealt with. Entries are never filed before it.
+  /// Everything before it has been dealt with. Entries are never filed before it; one whose commit was
+  /// overtaken by it takes it back.
   [[nodiscard]] std::int64_t watermark_us() const noexcept {
     return watermark_us_.load(std::memory_order_acquire);
   }
@@ -109,6 +112,9 @@ class Catalog {
   void announce_object(const std::string& object, std::uint64_t bytes);
   /// Gives an announced object up: it becomes garbage at once. False where no intent stands.
   bool abandon_object(const std::string& object, std::uint64_t bytes);
+  /// The same for an object that certainly no row names, also where its intent is gone: a put may outlast the
+  /// deadline (the machine slept), and then land after the garbage collection that followed it.
+  void discard_object(const std::string& object, std::uint64_t bytes);
   /// Intents past their deadline become garbage; how many did.
   std::size_t expire_intents(std::size_t limit);
   /// Garbage due by now.
@@ -139,7 +145,10 @@ class Catalog {
   friend class ChangeSet;
   class Announcement;
   void open_meta(RandomSource& random);
+  /// Whether no row changed meanwhile; else nothing was added.
+  bool add_access(std::span<const KeyAccess> figures);
   void prepare(ChangeSet& set);
+  void note_filed(const ChangeSet& set) noexcept;
   [[nodiscard]] std::int64_t now_us() const { return clock_->now().time_since_epoch().count(); }
 
   std::unique_ptr<kv::Engine> engine_;
@@ -150,8 +159,11 @@ class Catalog {
   std::string store_id_;
   std::uint64_t epoch_ = 0;
   std::string change_prefix_;
+  std::mutex access_mutex_;
   std::atomic<std::uint64_t> floor_{0};
   std::atomic<std::int64_t> watermark_us_{0};
+  std::atomic<std::int64_t> earliest_filed_us_{kNothingFiled};  ///< since the watermark was raised
+  static constexpr std::int64_t kNothingFiled = std::numeric_limits<std::int64_t>::max();
   std::atomic<std::uint64_t> appended_changes_{0};
   static constexpr std::uint64_t kNeverLooked = ~std::uint64_t{0};
   std::atomic<std::uint64_t> changes_looked_at_{kNeverLooked};  ///< appended_changes_ at the last trim

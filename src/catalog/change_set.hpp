@@ -42,9 +42,10 @@ class ChangeSet {
   explicit ChangeSet(const Catalog& catalog) noexcept : catalog_(&catalog) {}
 
   /// Replaces `before` (nullopt: there is no row, and the version is version_floor() + 1) by `after`; the
-  /// caller sets all but revision and body place. With `block` (and hot as its home) the body is stored; without, a document that stays hot keeps
-  /// its body. A cold place that `after` does not keep is freed; one that it adds must stand in a segment
-  /// that exists, or in an object that was announced. A row may be changed once in a set.
+  /// caller sets all but revision and body place. With `block` (and hot as its home) the body is stored;
+  /// without, a document that stays hot keeps its body. A cold place that `after` does not keep is freed; one
+  /// that it adds must stand in a segment that exists, or in an object that was announced. A row may be
+  /// changed once in a set.
   void change(std::string key, const std::optional<Row>& before, Row after,
               const detail::BlockRef& block = {});
 

@@ -90,6 +90,14 @@ bool Catalog::abandon_object(const std::string& object, std::uint64_t bytes) {
   return queue_.commit(batch, options_.durability).committed();
 }
 
+void Catalog::discard_object(const std::string& object, std::uint64_t bytes) {
+  if (abandon_object(object, bytes)) return;
+  kv::Batch batch;
+  batch.require_absent(kSegments, object);  // a registered one is looked at by itself
+  batch.put(kGarbage, timed_key(now_us(), object), encode_garbage(GarbageKind::object, bytes));
+  queue_.commit(batch, options_.durability);
+}
+
 std::size_t Catalog::expire_intents(std::size_t limit) {
   const std::int64_t now = now_us();
   std::size_t expired = 0;

@@ -48,6 +48,8 @@ class ColdStorage::State {
   /// Gives up an object that was put and not named. Never throws: what it cannot do, the intent's deadline
   /// does.
   void abandon(const std::string& object, std::uint64_t bytes) noexcept;
+  /// The same where no row can name it: the commit was refused, or never tried.
+  void discard(const std::string& object, std::uint64_t bytes) noexcept;
 
   [[nodiscard]] bool packs(std::size_t record_bytes) const noexcept {
     return record_bytes < config_.pack_below;

@@ -94,7 +94,7 @@ void ColdStorage::State::put_and_verify(const std::string& object, std::string_v
   gets_.add();
   const auto arrived = objects_->get_range(object, 0, bytes.size() + 1);
   if (arrived && as_text(*arrived) == bytes) return;
-  abandon(object, bytes.size());
+  discard(object, bytes.size());
   throw Error(ErrorCode::unavailable,
               "the object store did not give back what was put as " + object + " (" +
                   (arrived ? std::to_string(arrived->size()) + " bytes" : std::string("nothing")) + " of " +
@@ -107,6 +107,14 @@ void ColdStorage::State::abandon(const std::string& object, std::uint64_t bytes)
     catalog_.abandon_object(object, bytes);
   } catch (const std::exception&) {
     // The intent stands: garbage collection finds it past its deadline.
+  }
+}
+
+void ColdStorage::State::discard(const std::string& object, std::uint64_t bytes) noexcept {
+  try {
+    catalog_.discard_object(object, bytes);
+  } catch (const std::exception&) {
+    // As above.
   }
 }
 

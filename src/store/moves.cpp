@@ -121,7 +121,7 @@ bool TieredStore::Impl::add_cold_copy(const std::string& key, const catalog::Row
   catalog::ChangeSet set(*catalog_);
   set.change(key, row, std::move(after));
   if (catalog_->commit(set)) return true;
-  cold_.state().abandon(place.object, place.length);
+  cold_.state().discard(place.object, place.length);
   return false;
 }
 

@@ -94,7 +94,7 @@ bool TieredStore::Impl::attempt_write(std::string_view collection, std::span<con
     throw;
   }
   if (!committed) {
-    for (const auto& [object, bytes] : attempt.objects) cold_.state().abandon(object, bytes);
+    for (const auto& [object, bytes] : attempt.objects) cold_.state().discard(object, bytes);
     return false;
   }
   results.clear();

@@ -86,6 +86,7 @@ class Mover::Packing {
       sets.emplace_back(mover_.catalog_).change(waiting.order->key, waiting.order->row, std::move(after));
     }
     const std::vector<bool> committed = mover_.catalog_.commit_all(sets);
+    if (!committed[0]) mover_.cold_.discard(object, segment.size());
     for (std::size_t i = 0; i < waiting_.size(); ++i) {
       waiting_[i].order->outcome = committed[i + 1] ? MoveOutcome::moved : MoveOutcome::changed;
       if (committed[i + 1] && waiting_[i].block) mover_.warm_up(waiting_[i].order->key, waiting_[i].block);
@@ -160,7 +161,7 @@ void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block, std::s
   set.change(order.key, order.row, std::move(after));
   order.outcome = catalog_.commit(set) ? MoveOutcome::moved : MoveOutcome::changed;
   if (order.outcome != MoveOutcome::moved) {
-    cold_.abandon(place.object, place.length);
+    cold_.discard(place.object, place.length);
   } else if (order.to == StorageTier::warm) {
     warm_up(order.key, block);
   }

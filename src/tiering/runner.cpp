@@ -280,8 +280,12 @@ void Runner::Run::refile(const std::string& key, const catalog::Row& row, std::i
 
 void Runner::Run::make_moves() {
   if (!refiles_.empty()) {
-    // Advice, not data: what is lost here is found due again. One that somebody overtook needs no second try.
-    runner_.catalog_.commit_all(refiles_, Durability::process);
+    // Advice, not data: what is lost here is found due again. One that somebody overtook needs no second try
+    // now; but a write keeps an entry that is early enough, so it may still stand.
+    const std::vector<bool> filed = runner_.catalog_.commit_all(refiles_, Durability::process);
+    for (std::size_t i = 0; i < filed.size(); ++i) {
+      if (!filed[i]) leave(refiles_[i].changes().front().before->due_us);
+    }
     refiles_.clear();
   }
   std::vector<MoveOrder> orders;
