@@ -48,8 +48,8 @@ std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_
 
 TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
     : config_(checked(std::move(config), components)),
-      clock_(components.clock ? components.clock : system_clock()),
-      random_(components.random ? components.random : system_random()),
+      clock_(components.clock ? std::move(components.clock) : system_clock()),
+      random_(components.random ? std::move(components.random) : system_random()),
       half_window_us_(std::chrono::microseconds{config_.tiering.access_window}.count() / 2),
       tracker_(config_.tracker, clock_),
       catalog_(open_catalog(config_, clock_, *random_)),
