@@ -4,9 +4,11 @@
 #include "kv/engine_folder.hpp"
 #include "kv/engine_state.hpp"
 #include "kv/group_plan.hpp"
+#include "kv/rocksdb_log_file.hpp"
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -139,6 +141,11 @@ class RocksDbEngine final : public Engine {
         synced_(options.path) {
     rocksdb::Options rocksdb_options = make_options(options);
     rocksdb_options.create_if_missing = !folder_.has_engine();
+    // Only where most commits are synced: the others would pay for the zeros and gain nothing.
+    if (options.durability == Durability::disk) {
+      log_env_ = rocksdb::NewCompositeEnv(make_log_extending_file_system());
+      rocksdb_options.env = log_env_.get();
+    }
     rocksdb::DB* db = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(rocksdb_options, path_.string(), &db);
     db_.reset(db);
@@ -303,6 +310,7 @@ class RocksDbEngine final : public Engine {
   SyncedMark synced_;
   EngineState state_;
   std::uint64_t next_sequence_ = 1;
+  std::unique_ptr<rocksdb::Env> log_env_;  ///< outlives db_
   std::unique_ptr<rocksdb::DB> db_;
 };
 
