@@ -1,14 +1,18 @@
 #include "store_folder.hpp"
 
+#include "text.hpp"
+
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
-#include <map>
+#include <limits>
+#include <numeric>
+#include <optional>
 #include <sstream>
 
 #define TOML_EXCEPTIONS 1
-#include "text.hpp"
-
 #include <toml++/toml.h>
 
 namespace db4::cli {
@@ -83,12 +87,12 @@ Setting price_setting(std::string key, Field field, std::string comment) {
           [=](const TieredStoreConfig& c) {
             std::ostringstream out;
             out << c.cost.*field;
-            return in_quotes(out.str());
+            return out.str();
           },
           [=](TieredStoreConfig& c, const std::string& text) {
             std::size_t end = 0;
             const double price = std::stod(text, &end);
-            if (end != text.size() || price < 0) throw std::invalid_argument(text);
+            if (end != text.size() || !std::isfinite(price) || price < 0) throw std::invalid_argument(text);
             c.cost.*field = price;
           }};
 }
@@ -119,6 +123,8 @@ const std::vector<Setting>& settings() {
       bytes_setting("warm.max_size", &C::warm, &WarmConfig::max_size, "0B turns the warm tier off"),
       enum_setting("cold.compression", &C::cold, &ColdConfig::compression,
                    {Compression::none, Compression::gzip, Compression::zstd}, "none, gzip or zstd"),
+      {"cold.prefix", "put before every object's name", [](const C& c) { return in_quotes(c.cold.prefix); },
+       [](C& c, const std::string& text) { c.cold.prefix = text; }},
       bytes_setting("cold.pack_below", &C::cold, &ColdConfig::pack_below,
                     "smaller records are packed into segments"),
       bytes_setting("cold.segment_size", &C::cold, &ColdConfig::segment_size,
@@ -130,9 +136,13 @@ const std::vector<Setting>& settings() {
       duration_setting("tiering.warm_threshold", &C::tiering, &TieringConfig::warm_threshold,
                        "used within this time: warm; longer ago: cold"),
       {"tiering.access_count_threshold", "this many reads within access_window: hot",
-       [](const C& c) { return in_quotes(std::to_string(c.tiering.access_count_threshold)); },
+       [](const C& c) { return std::to_string(c.tiering.access_count_threshold); },
        [](C& c, const std::string& text) {
-         c.tiering.access_count_threshold = static_cast<std::uint32_t>(parse_bytes(text));
+         std::size_t end = 0;
+         const unsigned long long count = std::stoull(text, &end);
+         if (end != text.size() || count > std::numeric_limits<std::uint32_t>::max())
+           throw std::invalid_argument(text);
+         c.tiering.access_count_threshold = static_cast<std::uint32_t>(count);
        }},
       duration_setting("tiering.access_window", &C::tiering, &TieringConfig::access_window,
                        "reads are counted over this"),
@@ -171,33 +181,76 @@ Error bad_setting(const std::filesystem::path& file, const toml::node& node, con
           file.string() + ":" + std::to_string(node.source().begin.line) + ": " + problem, advice};
 }
 
+/// A text as it is; a number as it would be written.
+std::optional<std::string> text_of(const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* number = node.as_floating_point()) {
+    std::ostringstream out;
+    out << number->get();
+    return out.str();
+  }
+  return std::nullopt;
+}
+
+/// Levenshtein's distance: how many letters to insert, remove or replace.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+    }
+  }
+  return row.back();
+}
+
+std::string nearest_key(const std::string& key) {
+  return std::min_element(settings().begin(), settings().end(),
+                          [&](const Setting& a, const Setting& b) {
+                            return edit_distance(key, a.key) < edit_distance(key, b.key);
+                          })
+      ->key;
+}
+
 void apply(TieredStoreConfig& config, const std::filesystem::path& file, const std::string& key,
            const toml::node& value) {
   for (const Setting& setting : settings()) {
     if (setting.key != key) continue;
-    const auto text = value.value<std::string>();
+    const auto text = text_of(value);
     if (!text)
-      throw bad_setting(file, value, key + " is not a text in quotes", "write " + key + " = \"...\"");
+      throw bad_setting(file, value, key + " is neither text nor a number", "write \"...\" or a number");
     try {
       setting.read(config, *text);
     } catch (const Error& error) {
       throw bad_setting(file, value, key + ": " + error.problem(), error.advice());
     } catch (const std::logic_error&) {
       throw bad_setting(file, value, key + ": '" + *text + "' is no number",
-                        "write a number such as \"0.15\"");
+                        "write a number such as 5 or 0.15");
     }
     return;
   }
-  throw bad_setting(file, value, "there is no setting " + key,
-                    "remove it, or see a db4.toml that `db4 init` writes");
+  throw bad_setting(file, value, "there is no setting " + key, "did you mean " + nearest_key(key) + "?");
+}
+
+/// The folder that the option or the environment names; empty where neither does.
+std::filesystem::path named_store(const std::string& option) {
+  if (!option.empty()) return option;
+  const char* given = std::getenv("DB4_STORE");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  return given == nullptr ? "" : given;
 }
 
 }  // namespace
 
+std::filesystem::path store_to_make(const std::string& option) {
+  const std::filesystem::path named = named_store(option);
+  return named.empty() ? "." : named;
+}
+
 std::filesystem::path find_store(const std::string& option) {
-  if (!option.empty()) return option;
-  if (const char* given = std::getenv("DB4_STORE"); given != nullptr && *given != '\0')
-    return given;  // NOLINT
+  if (auto named = named_store(option); !named.empty()) return named;
   if (std::filesystem::exists(kFileName)) return ".";
   throw Error(ErrorCode::invalid_argument, "no store is named, and this folder has no db4.toml",
               "use --store FOLDER or DB4_STORE, or make one with `db4 init --store FOLDER`");

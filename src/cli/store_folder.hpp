@@ -12,8 +12,11 @@ namespace db4::cli {
 /// invalid_argument where there is none.
 std::filesystem::path find_store(const std::string& option);
 
+/// The folder that `db4 init` makes a store: `--store`, else DB4_STORE, else the current folder.
+std::filesystem::path store_to_make(const std::string& option);
+
 /// The configuration of a folder's db4.toml, with absolute paths. Throws invalid_argument, naming the line,
-/// for a key that does not exist or a value that cannot be.
+/// for a key that does not exist (and the nearest that does) or a value that cannot be.
 TieredStoreConfig read_config(const std::filesystem::path& folder);
 
 /// Writes a commented db4.toml with these values. Throws conflict where the folder has one.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <utility>
@@ -22,7 +23,7 @@ std::string format(const char* pattern, double value, const char* unit) {
 std::pair<double, std::string> split_unit(std::string_view text, std::string_view what) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || number < 0) {
+  if (error != std::errc() || !std::isfinite(number) || number < 0) {
     throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' is no " + std::string(what),
                 "write a number and a unit, such as 50MiB or 5min");
   }
@@ -38,6 +39,11 @@ double unit_factor(const Units& units, const std::string& unit, std::string_view
   }
   throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' has an unknown unit",
               "use B, KiB, MiB, GiB, TiB, KB, MB, GB for sizes; ms, s, min, h, d for durations");
+}
+
+double bounded(double value, double most, std::string_view text) {
+  if (value < most) return value;
+  throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' is too much", "use a smaller one");
 }
 
 }  // namespace
@@ -65,6 +71,12 @@ std::string describe_count(std::uint64_t count) {
   std::string digits = std::to_string(count);
   for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
   return digits;
+}
+
+std::string describe_dollars(double amount) {
+  std::array<char, 64> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), amount < 1 ? "$%.6f" : "$%.2f", amount);
+  return buffer.data();
 }
 
 std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when) {
@@ -98,6 +110,15 @@ std::string escape(std::string_view text) {
   return out;
 }
 
+std::string shell_quoted(std::string_view text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
+}
+
 std::uint64_t parse_bytes(std::string_view text) {
   static constexpr std::array<std::pair<const char*, double>, 11> kUnits{{{"", 1},
                                                                           {"B", 1},
@@ -111,14 +132,16 @@ std::uint64_t parse_bytes(std::string_view text) {
                                                                           {"GB", 1e9},
                                                                           {"TB", 1e12}}};
   const auto [number, unit] = split_unit(text, "size");
-  return static_cast<std::uint64_t>(number * unit_factor(kUnits, unit, text));
+  return static_cast<std::uint64_t>(bounded(number * unit_factor(kUnits, unit, text), 0x1p63, text));
 }
 
 std::chrono::milliseconds parse_duration(std::string_view text) {
   static constexpr std::array<std::pair<const char*, double>, 6> kUnits{
       {{"ms", 1}, {"s", 1e3}, {"min", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}, {"days", 8.64e7}}};
   const auto [number, unit] = split_unit(text, "duration");
-  return std::chrono::milliseconds{static_cast<std::int64_t>(number * unit_factor(kUnits, unit, text))};
+  constexpr double kCentury = 8.64e7 * 36'525;
+  return std::chrono::milliseconds{
+      static_cast<std::int64_t>(bounded(number * unit_factor(kUnits, unit, text), kCentury, text))};
 }
 
 std::string Table::text() const {

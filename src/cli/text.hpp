@@ -17,14 +17,18 @@ std::string describe_bytes(std::uint64_t bytes);
 std::string describe_latency(std::chrono::nanoseconds latency);
 /// "12,345".
 std::string describe_count(std::uint64_t count);
+/// "$12.30", and below a dollar "$0.004210".
+std::string describe_dollars(double amount);
 /// "2026-11-22 23:15:04 UTC".
 std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when);
 /// Control characters and backslashes written as \n, \x1b, \\ ...: an id must not break a table or a
 /// terminal.
 std::string escape(std::string_view text);
+/// As it is typed in a shell: in quotes where it has to be.
+std::string shell_quoted(std::string_view text);
 /// "50MiB", "1 GB", "123": bytes. Throws invalid_argument.
 std::uint64_t parse_bytes(std::string_view text);
-/// "1h", "5min", "7d", "300ms", "30s". Throws invalid_argument.
+/// "1h", "5min", "7d", "300ms", "30s"; at most a century. Throws invalid_argument.
 std::chrono::milliseconds parse_duration(std::string_view text);
 
 /// Columns of text; the first is set left, the others right.
