@@ -13,7 +13,7 @@
 namespace db4::cli {
 namespace {
 
-/// Reads a command's output line by line.
+/// Reads a command's output line by line; 0 where the command succeeded.
 template <typename Line>
 int for_each_line_of(const char* command, const Line& take) {
   std::FILE* pipe = ::popen(command, "r");
@@ -39,10 +39,12 @@ class Stanza {
       fields_[last_] = fields_[last_].get<std::string>() + "\n" + line.substr(1);
       return;
     }
-    const std::size_t colon = line.find(": ");
+    const std::size_t colon = line.find(':');
     if (colon == std::string::npos) return;
     last_ = line.substr(0, colon);
-    fields_[last_] = line.substr(colon + 2);
+    // A field may begin on the line after its name.
+    const std::size_t value = line.find_first_not_of(' ', colon + 1);
+    fields_[last_] = value == std::string::npos ? "" : line.substr(value);
   }
   [[nodiscard]] bool complete() const { return fields_.contains("Package"); }
   [[nodiscard]] std::string field(const char* name, const char* otherwise) const {
@@ -68,15 +70,16 @@ std::vector<CorpusDocument> read_package_index() {
     if (stanza.complete()) {
       std::string collection = stanza.field("Section", "none");
       std::string id = stanza.field("Package", "");
-      if (!seen.insert(collection + "\n" + id).second)
+      bool is_new = seen.insert(collection + "\n" + id).second;
+      if (!is_new) {
         id += "=" + stanza.field("Version", "") + ":" + stanza.field("Architecture", "");
-      if (seen.insert(collection + "\n" + id).second || id.find('=') == std::string::npos) {
-        documents.push_back({std::move(collection), std::move(id), stanza.json()});
+        is_new = seen.insert(collection + "\n" + id).second;
       }
+      if (is_new) documents.push_back({std::move(collection), std::move(id), stanza.json()});
     }
     stanza = {};
   };
-  for_each_line_of("apt-cache dumpavail 2>/dev/null", [&](const std::string& line) {
+  const int status = for_each_line_of("apt-cache dumpavail 2>/dev/null", [&](const std::string& line) {
     if (line.empty()) {
       finish();
     } else {
@@ -84,8 +87,8 @@ std::vector<CorpusDocument> read_package_index() {
     }
   });
   finish();
-  if (documents.empty()) {
-    throw Error(ErrorCode::unavailable, "apt knows of no packages on this machine",
+  if (status != 0 || documents.empty()) {
+    throw Error(ErrorCode::unavailable, "apt-cache gave no list of packages",
                 "run `apt-get update`, or name a file of JSON lines with --input");
   }
   return documents;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <random>
@@ -18,6 +19,8 @@
 namespace db4::cli {
 namespace {
 
+/// A file in the folder that says it may be replaced.
+constexpr const char* kMark = "made-by-db4-demo";
 constexpr std::size_t kImportBatch = 500;
 constexpr double kZipfExponent = 0.99;
 /// The popular documents move on by this share of all of them each day.
@@ -79,10 +82,14 @@ class Demo {
   int run() {
     prepare_folder();
     load();
+    configure();
     open();
     import();
     replay();
     const StoreStats stats = store_->stats();
+    // What counts is what is on disk, not what this process remembers.
+    store_->close();
+    open();
     const std::size_t good = verify();
     report(stats, good);
     store_->close();
@@ -100,6 +107,8 @@ class Demo {
 
   void prepare_folder();
   void load();
+  void thin_out();
+  void configure();
   void open();
   void import();
   void replay();
@@ -123,10 +132,10 @@ void Demo::prepare_folder() {
     throw Error(ErrorCode::conflict, options_.folder.string() + " exists already",
                 "name another with --dir, or replace it with --replace");
   }
-  // Only what a demo made: a mistyped --dir must not cost anybody a folder.
-  if (!std::filesystem::exists(options_.folder / "db4.toml")) {
+  // Only what a demo made: a mistyped --dir must not cost anybody a store, or any other folder.
+  if (!std::filesystem::exists(options_.folder / kMark)) {
     throw Error(ErrorCode::conflict,
-                options_.folder.string() + " is no db4 store, so --replace does not remove it",
+                options_.folder.string() + " was not made by a demo, so --replace does not remove it",
                 "name another folder with --dir");
   }
   std::filesystem::remove_all(options_.folder);
@@ -136,11 +145,19 @@ void Demo::load() {
   say(options_.input.empty() ? "Reading the Debian package index of this machine ..."
                              : "Reading " + options_.input + " ...");
   documents_ = options_.input.empty() ? read_package_index() : read_json_lines(options_.input);
+  if (options_.documents != 0 && options_.documents < documents_.size()) thin_out();
   for (const CorpusDocument& document : documents_) bytes_ += document.body.size();
   say("  " + describe_count(documents_.size()) + " documents, " + describe_bytes(bytes_) + " of JSON");
 }
 
-void Demo::open() {
+void Demo::thin_out() {
+  for (std::size_t i = 0; i < options_.documents; ++i) {
+    documents_[i] = documents_[i * documents_.size() / options_.documents];
+  }
+  documents_.resize(options_.documents);
+}
+
+void Demo::configure() {
   config_.hot.max_size = std::max<std::uint64_t>(bytes_ / kHotShare, 4_MiB);
   config_.hot.cache_size = 32_MiB;
   config_.hot.durability = Durability::process;
@@ -150,12 +167,17 @@ void Demo::open() {
   config_.tiering.access_window = 24h;
   config_.cost = options_.cost;
   write_config(options_.folder, config_);
+  if (!(std::ofstream(options_.folder / kMark) << "`db4 demo --replace` may remove this folder.\n")) {
+    throw Error(ErrorCode::permission_denied, "cannot write to " + options_.folder.string(),
+                "check space and permissions there");
+  }
   config_ = read_config(options_.folder);
   // So that the month ends about now, and the commands that follow see sensible ages.
   const TimePoint now = system_clock()->now();
   clock_ = std::make_shared<DemoClock>(now - std::chrono::hours{24} * options_.days);
-  store_ = std::make_unique<TieredStore>(config_, Components{.clock = clock_});
 }
+
+void Demo::open() { store_ = std::make_unique<TieredStore>(config_, Components{.clock = clock_}); }
 
 void Demo::import() {
   say("Importing (Durability::process; hot holds at most " + describe_bytes(config_.hot.max_size) +
@@ -221,7 +243,7 @@ void Demo::rewrite(std::size_t index, int hour) {
 }
 
 std::size_t Demo::verify() {
-  say("Reading every document back ...");
+  say("Closing the store, opening it again and reading every document back ...");
   std::size_t good = 0;
   for (const CorpusDocument& document : documents_) {
     const auto read = store_->read(document.collection, document.id, {.promote = false});
@@ -293,36 +315,30 @@ void Demo::report_bill(const StoreStats& stats) const {
   // documents.
   const double scale =
       1e12 / static_cast<double>(std::max<std::uint64_t>(stats.hot.bytes + stats.cold.bytes, 1));
-  const auto dollars = [&](double amount) {
-    std::array<char, 48> text{};
-    std::snprintf(text.data(), text.size(), "$%.6f", amount);
-    return std::string(text.data());
-  };
-  const auto rounded = [](double amount) {
-    std::array<char, 48> text{};
-    std::snprintf(text.data(), text.size(), "$%.2f", amount);
-    return std::string(text.data());
-  };
   const double storage = stats.cost.hot_storage + stats.cost.cold_storage;
   Table bill({"a month", "this store", "1 TB, same traffic"});
-  bill.add({"hot storage", dollars(stats.cost.hot_storage), rounded(stats.cost.hot_storage * scale)});
-  bill.add({"cold storage", dollars(stats.cost.cold_storage), rounded(stats.cost.cold_storage * scale)});
-  bill.add({"requests", dollars(requests), rounded(requests)});
-  bill.add({"in three tiers", dollars(storage + requests), rounded(storage * scale + requests)});
-  bill.add({"all hot", dollars(stats.cost.all_hot), rounded(stats.cost.all_hot * scale)});
+  bill.add({"hot storage", describe_dollars(stats.cost.hot_storage),
+            describe_dollars(stats.cost.hot_storage * scale)});
+  bill.add({"cold storage", describe_dollars(stats.cost.cold_storage),
+            describe_dollars(stats.cost.cold_storage * scale)});
+  bill.add({"requests", describe_dollars(requests), describe_dollars(requests)});
+  bill.add(
+      {"in three tiers", describe_dollars(storage + requests), describe_dollars(storage * scale + requests)});
+  bill.add({"all hot", describe_dollars(stats.cost.all_hot), describe_dollars(stats.cost.all_hot * scale)});
   say("\n" + bill.text());
 }
 
 void Demo::suggest() const {
   if (options_.json) return;
   const CorpusDocument& some = documents_[documents_.size() / 2];
-  const std::string db4 = "  db4 --store " + options_.folder.string() + " ";
+  const std::string db4 = "  db4 --store " + shell_quoted(options_.folder.string()) + " ";
   say("\nThe store is in " + options_.folder.string() + ". Try on it:\n");
   say(db4 + "stat");
   say(db4 + "ls");
-  say(db4 + "ls " + some.collection + " --limit 5");
-  say(db4 + "get " + some.collection + " " + some.id);
-  say(db4 + "explain " + some.collection + " " + some.id);
+  const std::string key = shell_quoted(some.collection) + " " + shell_quoted(some.id);
+  say(db4 + "ls " + shell_quoted(some.collection) + " --limit 5");
+  say(db4 + "get " + key);
+  say(db4 + "explain " + key);
   say(db4 + "tier run --dry-run");
 }
 

@@ -10,12 +10,13 @@ namespace db4::cli {
 
 struct DemoOptions {
   std::filesystem::path folder = "db4-demo";
-  std::string input;  ///< a file of JSON lines; empty: the Debian package index
+  std::string input;          ///< a file of JSON lines; empty: the Debian package index
+  std::size_t documents = 0;  ///< at most, taken evenly; 0: all
   int days = 30;
   int reads_per_hour = 200;
   int writes_per_hour = 4;
   std::uint64_t seed = 1;
-  bool replace = false;  ///< an existing folder is removed first
+  bool replace = false;  ///< the store of an earlier demo is removed first
   bool json = false;
   CostConfig cost;
 };
