@@ -6,26 +6,23 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <sstream>
 
 namespace db4::cli {
 namespace {
 
 TieredStore open(const Request& request) { return TieredStore(read_config(find_store(request.store))); }
 
-std::optional<StorageTier> tier_of(const Request& request) {
-  if (request.tier.empty()) return std::nullopt;
-  const auto tier = tier_from_string(request.tier);
-  if (!tier)
-    throw Error(ErrorCode::invalid_argument, "'" + request.tier + "' is no tier", "use hot, warm or cold");
-  return tier;
-}
-
 /// The whole of a file, or of standard input for "-".
 std::string read_input(const std::string& file) {
   if (file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
   std::ifstream in(file, std::ios::binary);
-  if (!in) throw Error(ErrorCode::invalid_argument, "cannot read " + file, "check its name and permissions");
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream whole;
+  if (in && in.peek() != std::ifstream::traits_type::eof()) whole << in.rdbuf();
+  if (in.bad() || !in.is_open()) {
+    throw Error(ErrorCode::invalid_argument, "cannot read " + file, "check its name and permissions");
+  }
+  return std::move(whole).str();
 }
 
 std::string name_of(const Request& request) { return escape(request.collection) + "/" + escape(request.id); }
@@ -85,70 +82,19 @@ void print_store_stat(TieredStore& store, bool json) {
   table.add({"warm (copies)", describe_count(stats.warm.documents), describe_bytes(stats.warm.bytes)});
   table.add({"cold", describe_count(cold.documents), describe_bytes(cold.bytes)});
   std::cout << table.text() << "\n  " << describe_count(cold.objects) << " objects of "
-            << describe_bytes(cold.object_bytes) << "\n  a month: $" << stats.cost.total << " in tiers, $"
-            << stats.cost.all_hot << " all hot\n";
+            << describe_bytes(cold.object_bytes) << "\n  a month: " << describe_dollars(stats.cost.total)
+            << " in tiers, " << describe_dollars(stats.cost.all_hot) << " all hot\n";
 }
 
-/// One document a line, gathered into batches.
-class Importer {
- public:
-  Importer(TieredStore& store, const Request& request) : store_(store), request_(request) {
-    options_.tier = tier_of(request);
-  }
-
-  void add(std::string line, std::size_t number) {
-    if (line.empty()) return;
-    try {
-      const nlohmann::json parsed = nlohmann::json::parse(line);
-      if (!parsed.is_object() || !parsed.contains(request_.id_field)) {
-        throw Error(ErrorCode::invalid_argument, "it has no member '" + request_.id_field + "'",
-                    "name one with --id-field");
-      }
-      const nlohmann::json& id = parsed[request_.id_field];
-      items_[id.is_string() ? id.get<std::string>() : id.dump()] = std::move(line);
-    } catch (const nlohmann::json::parse_error& error) {
-      bad(number, "byte " + std::to_string(error.byte) + ": it is no valid JSON");
-    } catch (const Error& error) {
-      bad(number, error.problem() + "; " + error.advice());
-    }
-    if (items_.size() >= request_.batch) flush();
-  }
-
-  void flush() {
-    if (items_.empty()) return;
-    std::vector<BatchItem> batch;
-    for (auto& [id, body] : items_) batch.push_back({.id = id, .body = std::move(body)});
-    items_.clear();
-    store_.write_batch(request_.collection, batch, options_);
-    imported_ += batch.size();
-  }
-
-  [[nodiscard]] std::size_t imported() const noexcept { return imported_; }
-  [[nodiscard]] std::size_t skipped() const noexcept { return skipped_; }
-
- private:
-  void bad(std::size_t number, const std::string& problem) {
-    const std::string message = "line " + std::to_string(number) + ": " + problem;
-    if (!request_.skip_bad) {
-      flush();  // what came before it stays imported, and the message says where to go on
-      throw Error(ErrorCode::invalid_argument,
-                  message + " (" + std::to_string(imported_) + " imported before it)",
-                  "mend it, or go past such lines with --skip-bad");
-    }
-    ++skipped_;
-    std::cerr << "db4: skipped " << message << "\n";
-  }
-
-  TieredStore& store_;
-  const Request& request_;
-  WriteOptions options_;
-  /// By id: of two lines with one id in a batch the later holds, as it would in batches of their own.
-  std::map<std::string, std::string> items_;
-  std::size_t imported_ = 0;
-  std::size_t skipped_ = 0;
-};
-
 }  // namespace
+
+std::optional<StorageTier> tier_of(const Request& request) {
+  if (request.tier.empty()) return std::nullopt;
+  const auto tier = tier_from_string(request.tier);
+  if (!tier)
+    throw Error(ErrorCode::invalid_argument, "'" + request.tier + "' is no tier", "use hot, warm or cold");
+  return tier;
+}
 
 int exit_code(const Error& error) noexcept {
   switch (error.code()) {
@@ -169,7 +115,7 @@ int exit_code(const Error& error) noexcept {
 }
 
 int run_init(const Request& request, TieredStoreConfig config) {
-  const std::filesystem::path folder = request.store.empty() ? "." : request.store;
+  const std::filesystem::path folder = store_to_make(request.store);
   config.warm.type = WarmType::disk;
   write_config(folder, config);
   TieredStore store(read_config(folder));
@@ -274,6 +220,16 @@ int run_stat(const Request& request) {
   return kOk;
 }
 
+int run_tier(const Request& request) {
+  TieredStore store = open(request);
+  const auto tier = store.get_tier(request.collection, request.id);
+  if (!tier) return not_found(request);
+  std::cout << (request.json ? nlohmann::json{{"tier", to_string(*tier)}}.dump()
+                             : std::string(to_string(*tier)))
+            << "\n";
+  return kOk;
+}
+
 int run_explain(const Request& request) {
   TieredStore store = open(request);
   const auto explained = store.explain(request.collection, request.id);
@@ -303,6 +259,7 @@ int run_explain(const Request& request) {
 
 int run_move(const Request& request, bool promote) {
   TieredStore store = open(request);
+  if (!store.get_tier(request.collection, request.id)) return not_found(request);
   const StorageTier to = tier_of(request).value_or(promote ? StorageTier::hot : StorageTier::cold);
   const MoveOptions options{.keep_in_source = request.keep};
   const bool moved = promote ? store.promote(request.collection, request.id, to, options)
@@ -356,31 +313,6 @@ int run_tiering(const Request& request) {
     if (result.more) std::cout << "more is due: run again, or raise --max-operations\n";
   }
   return result.failed == 0 ? kOk : kFailed;
-}
-
-int run_import(const Request& request) {
-  if (request.batch == 0 || request.batch > kMaxBatchItems) {
-    throw Error(ErrorCode::invalid_argument, "--batch is " + std::to_string(request.batch),
-                "use 1 to " + std::to_string(kMaxBatchItems));
-  }
-  std::ifstream file;
-  if (request.file != "-") {
-    file.open(request.file, std::ios::binary);
-    if (!file)
-      throw Error(ErrorCode::invalid_argument, "cannot read " + request.file,
-                  "check its name and permissions");
-  }
-  std::istream& in = request.file == "-" ? std::cin : file;
-  TieredStore store = open(request);
-  Importer importer(store, request);
-  std::string line;
-  for (std::size_t number = 1; std::getline(in, line); ++number) importer.add(std::move(line), number);
-  importer.flush();
-  store.close();
-  std::cout << "imported " << describe_count(importer.imported()) << " documents";
-  if (importer.skipped() > 0) std::cout << ", skipped " << describe_count(importer.skipped()) << " lines";
-  std::cout << "\n";
-  return kOk;
 }
 
 }  // namespace db4::cli

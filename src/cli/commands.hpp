@@ -24,6 +24,7 @@ struct Request {
   std::string tier;
   std::string prefix;
   std::string id_field = "id";
+  std::string collection_field;
   std::optional<std::uint64_t> if_version;
   std::size_t limit = 100;
   std::size_t batch = 1000;
@@ -37,12 +38,16 @@ struct Request {
   bool json = false;
 };
 
+/// The tier that was named, if any. Throws invalid_argument for another word.
+std::optional<StorageTier> tier_of(const Request& request);
+
 int run_init(const Request& request, TieredStoreConfig config);
 int run_put(const Request& request);
 int run_get(const Request& request);
 int run_rm(const Request& request);
 int run_ls(const Request& request);
 int run_stat(const Request& request);
+int run_tier(const Request& request);
 int run_explain(const Request& request);
 int run_move(const Request& request, bool promote);
 int run_tiering(const Request& request);

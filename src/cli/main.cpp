@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <iostream>
+#include <utility>
 
 namespace db4::cli {
 namespace {
@@ -17,7 +18,9 @@ Examples:
   echo '{"total": 12}' | db4 --store shop put orders 1001
   db4 --store shop get orders 1001
   db4 --store shop import orders orders.jsonl --id-field id
-  db4 --store shop tier run --dry-run
+  db4 --store shop import --collection-field kind everything.jsonl
+  db4 --store shop tier orders 1001          (in which tier it is)
+  db4 --store shop tier run --dry-run        (what tiering would move; also: db4 run)
   db4 --store shop explain orders 1001
   db4 demo
 
@@ -96,9 +99,21 @@ class CommandLine {
     CLI::App* explain = command(app_, "explain", "Say why a document is where it is",
                                 [this] { return run_explain(request_); });
     key(explain);
-    CLI::App* tiering = app_.add_subcommand("tier", "Tiering");
-    tiering->require_subcommand(1);
-    CLI::App* run = command(*tiering, "run", "Move what is due", [this] { return run_tiering(request_); });
+    CLI::App* tier_of_one = app_.add_subcommand("tier", "Print a document's tier; or: tier run");
+    CLI::Option* collection = tier_of_one->add_option("collection", request_.collection, "Collection");
+    CLI::Option* id = tier_of_one->add_option("id", request_.id, "Id");
+    collection->needs(id);
+    add_tiering_run(*tier_of_one);
+    // It runs after the callback of `run` where that was given.
+    tier_of_one->final_callback([this, tier_of_one, id] {
+      if (!tier_of_one->get_subcommands().empty()) return;
+      if (id->empty()) throw CLI::RequiredError("COLLECTION ID, or run");
+      action_ = [this] { return run_tier(request_); };
+    });
+    add_tiering_run(app_);
+  }
+  void add_tiering_run(CLI::App& parent) {
+    CLI::App* run = command(parent, "run", "Move what is due", [this] { return run_tiering(request_); });
     run->add_option("--max-operations", request_.max_operations, "Documents moved at most");
     run->add_option("--max-bytes", request_.max_bytes, "Bytes moved at most, such as 100MiB");
     run->add_flag("--dry-run", request_.dry_run, "Say what would move, and move nothing");
@@ -119,14 +134,30 @@ class CommandLine {
                              [this] { return run_stat(request_); });
     CLI::Option* collection = stat->add_option("collection", request_.collection, "Collection");
     collection->needs(stat->add_option("id", request_.id, "Id"));
-    CLI::App* import =
-        command(app_, "import", "Write documents from JSON lines", [this] { return run_import(request_); });
-    import->add_option("collection", request_.collection, "Collection")->required();
-    import->add_option("file", request_.file, "File; -: standard input");
-    import->add_option("--id-field", request_.id_field, "The member that holds the id");
-    import->add_option("--batch", request_.batch, "Documents in one commit");
-    import->add_flag("--skip-bad", request_.skip_bad, "Go past lines that cannot be imported");
-    tier(import, "--tier", "hot, warm or cold");
+    add_import();
+  }
+
+  void add_import() {
+    CLI::App* lines = command(app_, "import", "Write documents from JSON lines", [this] {
+      if (request_.collection.empty() && request_.collection_field.empty()) {
+        throw Error(ErrorCode::invalid_argument, "no collection is named",
+                    "name COLLECTION or --collection-field");
+      }
+      // With --collection-field the file is the only thing left to name.
+      if (!request_.collection_field.empty() && !request_.collection.empty())
+        request_.file = std::exchange(request_.collection, {});
+      return run_import(request_);
+    });
+    lines->add_option("collection", request_.collection, "Collection");
+    CLI::Option* file = lines->add_option("file", request_.file, "File; -: standard input");
+    CLI::Option* field = lines->add_option("--collection-field", request_.collection_field,
+                                           "The member that holds the collection; then name the file alone");
+    field->excludes(file);
+    lines->add_option("--id-field", request_.id_field, "The member that holds the id");
+    lines->add_option("--batch", request_.batch, "Documents in one commit")
+        ->check(CLI::Range(std::size_t{1}, kMaxBatchItems));
+    lines->add_flag("--skip-bad", request_.skip_bad, "Go past lines that cannot be imported");
+    tier(lines, "--tier", "hot, warm or cold");
   }
 
   void add_demo() {
@@ -138,6 +169,8 @@ class CommandLine {
         });
     demo->add_option("--dir", demo_.folder, "Where the store goes (db4-demo)");
     demo->add_option("--input", demo_.input, "JSON lines instead of the Debian package index");
+    demo->add_option("--documents", demo_.documents, "Only so many of the documents")
+        ->check(CLI::PositiveNumber);
     demo->add_option("--days", demo_.days, "Days of traffic")->check(CLI::Range(1, 3650));
     demo->add_option("--reads", demo_.reads_per_hour, "Reads in an hour")->check(CLI::Range(1, 1'000'000));
     demo->add_option("--writes", demo_.writes_per_hour, "Writes in an hour")->check(CLI::Range(0, 1'000'000));
@@ -155,14 +188,18 @@ class CommandLine {
   TieredStoreConfig config_;
   std::string hot_size_ = "0B";
   std::function<int()> action_;
-};
+};  // namespace
 
 }  // namespace
 }  // namespace db4::cli
 
 int main(int argc, char** argv) {
   try {
-    return db4::cli::CommandLine().run(argc, argv);
+    const int code = db4::cli::CommandLine().run(argc, argv);
+    // A full disk behind standard output must not look like success.
+    if (std::cout.flush()) return code;
+    std::cerr << "db4: cannot write to standard output\n";
+    return db4::cli::kFailed;
   } catch (const db4::Error& error) {
     std::cerr << "db4: " << error.what() << "\n";
     return db4::cli::exit_code(error);
