@@ -81,9 +81,11 @@ void print_store_stat(TieredStore& store, bool json) {
   table.add({"hot", describe_count(stats.hot.documents), describe_bytes(stats.hot.bytes)});
   table.add({"warm (copies)", describe_count(stats.warm.documents), describe_bytes(stats.warm.bytes)});
   table.add({"cold", describe_count(cold.documents), describe_bytes(cold.bytes)});
+  const int digits = stats.cost.all_hot < 1 ? 6 : 2;
   std::cout << table.text() << "\n  " << describe_count(cold.objects) << " objects of "
-            << describe_bytes(cold.object_bytes) << "\n  a month: " << describe_dollars(stats.cost.total)
-            << " in tiers, " << describe_dollars(stats.cost.all_hot) << " all hot\n";
+            << describe_bytes(cold.object_bytes)
+            << "\n  a month: " << describe_dollars(stats.cost.total, digits) << " in tiers, "
+            << describe_dollars(stats.cost.all_hot, digits) << " all hot\n";
 }
 
 }  // namespace

@@ -73,9 +73,9 @@ std::string describe_count(std::uint64_t count) {
   return digits;
 }
 
-std::string describe_dollars(double amount) {
+std::string describe_dollars(double amount, int digits) {
   std::array<char, 64> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), amount < 1 ? "$%.6f" : "$%.2f", amount);
+  std::snprintf(buffer.data(), buffer.size(), "$%.*f", digits, amount);
   return buffer.data();
 }
 

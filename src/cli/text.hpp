@@ -17,8 +17,8 @@ std::string describe_bytes(std::uint64_t bytes);
 std::string describe_latency(std::chrono::nanoseconds latency);
 /// "12,345".
 std::string describe_count(std::uint64_t count);
-/// "$12.30", and below a dollar "$0.004210".
-std::string describe_dollars(double amount);
+/// "$12.30", with so many digits behind the point.
+std::string describe_dollars(double amount, int digits);
 /// "2026-11-22 23:15:04 UTC".
 std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when);
 /// Control characters and backslashes written as \n, \x1b, \\ ...: an id must not break a table or a

@@ -129,6 +129,9 @@ expect 0 "${demo[@]}" --dir demo --replace --documents 100; has "100 of 100 docu
 expect 0 "$db4" --store demo stat; has "objects"
 expect 0 "$db4" --store demo ls corpus --limit 1000 --json
 [ "$(grep -c '"version"' <<<"$out")" -eq 100 ] || fail "the demo's store has other documents"
+# Two days of 20 reads an hour: the demo's check is no use of the documents, but for the one there is room to track.
+reads=$(sed -nE 's/.*"access_count": ([0-9]+).*/\1/p' <<<"$out" | awk '{ sum += $1 } END { print sum }')
+[ "$reads" -ge 960 ] && [ "$reads" -le 961 ] || fail "$reads reads are remembered"
 expect 3 "${demo[@]}" --dir s --replace; has "was not made by a demo"
 expect 0 "$db4" ls; has things
 echo "the commands do what they say"
