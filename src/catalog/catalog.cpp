@@ -88,6 +88,7 @@ Catalog::~Catalog() = default;
 void Catalog::open_meta(RandomSource& random) {
   kv::Batch batch;
   if (const auto format = read_meta<std::uint32_t>(*engine_, kFormatKey); !format) {
+    is_new_ = true;
     put_fixed(store_id_, random.next_u64());
     batch.put(kMeta, std::string(kFormatKey), encoded(kCatalogFormat));
     batch.put(kMeta, std::string(kStoreIdKey), store_id_);
@@ -104,9 +105,9 @@ void Catalog::open_meta(RandomSource& random) {
   }
   store_id_ = to_hex(as_bytes(store_id_));
   // A new epoch at every open: change entries of different lives never mix, though the sequence starts anew.
-  epoch_ = read_meta<std::uint64_t>(*engine_, kEpochKey).value_or(0) + 1;
-  batch.put(kMeta, std::string(kEpochKey), encoded(epoch_));
-  change_prefix_ = change_key_prefix(kLocalNode, epoch_);
+  const std::uint64_t epoch = read_meta<std::uint64_t>(*engine_, kEpochKey).value_or(0) + 1;
+  batch.put(kMeta, std::string(kEpochKey), encoded(epoch));
+  change_prefix_ = change_key_prefix(kLocalNode, epoch);
   queue_.commit(batch, options_.durability);
 }
 

@@ -134,7 +134,8 @@ class Catalog {
 
   /// 16 hex digits, drawn when the store was created.
   [[nodiscard]] const std::string& store_id() const noexcept { return store_id_; }
-  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  /// Whether this opening made the store.
+  [[nodiscard]] bool is_new() const noexcept { return is_new_; }
 
   /// Keeps the newest kept_changes entries of the changes space, or a few more.
   void trim_changes();
@@ -157,7 +158,7 @@ class Catalog {
   const CatalogOptions options_;
   std::vector<ChangeListener*> listeners_;
   std::string store_id_;
-  std::uint64_t epoch_ = 0;
+  bool is_new_ = false;
   std::string change_prefix_;
   std::mutex access_mutex_;
   std::atomic<std::uint64_t> floor_{0};

@@ -3,6 +3,20 @@
 #include <db4/error.hpp>
 
 namespace db4::cold {
+namespace {
+
+/// What was thrown, as a value: whoever joined throws a copy of his own, which no other thread takes away.
+Error as_error(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return {error.code(), error.problem(), error.advice()};
+  } catch (const std::exception& error) {
+    return {ErrorCode::internal, error.what(), "report this"};
+  }
+}
+
+}  // namespace
 
 detail::BlockRef SingleFlight::run(const std::string& key, MonotonicTime deadline,
                                    const std::stop_token& stop,
@@ -24,7 +38,7 @@ detail::BlockRef SingleFlight::run(const std::string& key, MonotonicTime deadlin
   lock.lock();
   flight->done = true;
   flight->result = result;
-  flight->failure = failure;
+  if (failure) flight->failure = as_error(failure);
   flights_.erase(key);
   flight->landed.notify_all();
   lock.unlock();
@@ -39,7 +53,7 @@ detail::BlockRef SingleFlight::join(std::unique_lock<std::mutex> lock, const std
   joined_.add();
   lock.unlock();
   detail::BlockRef result;
-  std::exception_ptr failure;
+  std::optional<Error> failure;
   bool landed = false;
   {
     const std::stop_callback wake(stop, [this, &flight] {
@@ -51,11 +65,13 @@ detail::BlockRef SingleFlight::join(std::unique_lock<std::mutex> lock, const std
     landed = flight->done;
     if (landed) {
       result = flight->result;
-      failure = flight->failure;
+      if (flight->failure) {
+        failure.emplace(flight->failure->code(), flight->failure->problem(), flight->failure->advice());
+      }
     }
     lock.unlock();  // before the callback goes: its destructor waits for a callback that wants the mutex
   }
-  if (landed && failure) std::rethrow_exception(failure);
+  if (landed && failure) throw Error(*failure);
   if (landed) return result;
   if (stop.stop_requested())
     throw Error(ErrorCode::cancelled, "stopped while waiting for the document", "repeat it");

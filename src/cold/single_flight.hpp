@@ -5,11 +5,13 @@
 #include "base/striped_counter.hpp"
 
 #include <db4/clock.hpp>
+#include <db4/error.hpp>
 
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <unordered_map>
@@ -35,7 +37,7 @@ class SingleFlight {
     std::condition_variable landed;
     bool done = false;
     detail::BlockRef result;
-    std::exception_ptr failure;
+    std::optional<Error> failure;
   };
   detail::BlockRef join(std::unique_lock<std::mutex> lock, const std::shared_ptr<Flight>& flight,
                         MonotonicTime deadline, const std::stop_token& stop);

@@ -4,6 +4,21 @@
 #include <exception>
 
 namespace db4::kv {
+namespace {
+
+/// The exception that is being handled, as an object of its own: each waiter throws one in its own thread,
+/// and none should find it going away in another's.
+std::exception_ptr copy_of_current() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return std::make_exception_ptr(Error(error.code(), error.problem(), error.advice()));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+}  // namespace
 
 /// One caller's place in the queue; it lives on the caller's stack until `state` is done.
 struct CommitQueue::Waiter {
@@ -119,7 +134,7 @@ void CommitQueue::commit_group(std::span<Waiter* const> group) noexcept {
     }
   } catch (...) {
     for (Waiter* waiter : group) {
-      if (!waiter->sync) waiter->failure = std::current_exception();
+      if (!waiter->sync) waiter->failure = copy_of_current();
     }
   }
   // One sync for all that asked: it stands after every commit that returned before they did.
@@ -128,7 +143,7 @@ void CommitQueue::commit_group(std::span<Waiter* const> group) noexcept {
     engine_.sync();
   } catch (...) {
     for (Waiter* waiter : group) {
-      if (waiter->sync) waiter->failure = std::current_exception();
+      if (waiter->sync) waiter->failure = copy_of_current();
     }
   }
 }

@@ -69,10 +69,11 @@ class TieredStore::Impl {
   struct ReadCall;
   std::optional<Document> read_through(ReadCall& call);
   std::optional<Document> read_hot_home(ReadCall& call, const catalog::Row& row);
+  [[nodiscard]] bool changed_since(std::string_view key, const catalog::Row& row) const;
   std::optional<Document> read_cold_home(ReadCall& call, const catalog::Row& row);
   /// The object is missing though the row did not change: an expired warm copy, or corrupt.
   std::optional<Document> read_last_copy(ReadCall& call, const catalog::Row& row);
-  detail::BlockRef decode_warm(const ReadCall& call, const WarmHit& hit, Version version);
+  detail::BlockRef decode_warm(const ReadCall& call, const WarmHit& hit, const catalog::Row& row);
   detail::BlockRef expired_warm_copy(const ReadCall& call, const catalog::Row& row);
   WarmStorage::Loader refresher(const ReadCall& call, const catalog::Row& row);
   std::optional<Document> admit(ReadCall& call, const catalog::Row& row, const detail::BlockRef& block,
@@ -103,8 +104,9 @@ class TieredStore::Impl {
   // moves.cpp
   [[nodiscard]] catalog::Row require_row(std::string_view key) const;
   [[nodiscard]] StorageTier tier_of(std::string_view key, const catalog::Row& row);
-  bool warm_up_by_hand(const std::string& key);
-  bool add_cold_copy(const std::string& key, const catalog::Row& row);
+  /// Null where somebody changed the document meanwhile.
+  detail::BlockRef load_unless_changed(const std::string& key, const catalog::Row& row);
+  bool add_cold_copy(const std::string& key, const catalog::Row& row, const detail::BlockRef& block);
   void finish_hand_move(const tiering::MoveOrder& order, StorageTier from);
   void drain_accesses();
   void relieve_within(const TieringOptions& options, TieringResult& result);

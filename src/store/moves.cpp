@@ -49,7 +49,14 @@ bool TieredStore::Impl::promote(std::string_view collection, std::string_view id
     const StorageTier from = tier_of(key, row);
     if (from == to) return false;
     if (is_colder(to, from)) wrong_direction(from, to, "demote");
-    if (to == StorageTier::warm) return warm_up_by_hand(key);
+    if (to == StorageTier::warm) {
+      const detail::BlockRef block = load_unless_changed(key, row);
+      if (!block) continue;
+      mover_.warm_up(key, block);
+      const bool held = warm_.contains(key, row.version);
+      if (held) metrics_.promoted.add();
+      return held;
+    }
     tiering::MoveOrder order{.key = key,
                              .row = std::move(row),
                              .to = to,
@@ -66,12 +73,14 @@ bool TieredStore::Impl::promote(std::string_view collection, std::string_view id
   throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat the move");
 }
 
-bool TieredStore::Impl::warm_up_by_hand(const std::string& key) {
-  const catalog::Row row = require_row(key);
-  mover_.warm_up(key, mover_.load(key, row));
-  const bool held = warm_.contains(key, row.version);
-  if (held) metrics_.promoted.add();
-  return held;
+detail::BlockRef TieredStore::Impl::load_unless_changed(const std::string& key, const catalog::Row& row) {
+  try {
+    return mover_.load(key, row);
+  } catch (const Error& error) {
+    // Bytes that changed under us look like damage: the row tells.
+    if (error.code() != ErrorCode::corrupt || !changed_since(key, row)) throw;
+    return {};
+  }
 }
 
 bool TieredStore::Impl::demote(std::string_view collection, std::string_view id, StorageTier to,
@@ -90,11 +99,13 @@ bool TieredStore::Impl::demote(std::string_view collection, std::string_view id,
     }
     if (options.keep_in_source) {
       if (to == StorageTier::cold ? row.cold.has_value() : warm_.contains(key, row.version)) return false;
+      const detail::BlockRef block = load_unless_changed(key, row);
+      if (!block) continue;
       if (to == StorageTier::warm) {
-        mover_.warm_up(key, mover_.load(key, row));
+        mover_.warm_up(key, block);
         return warm_.contains(key, row.version);
       }
-      if (add_cold_copy(key, row)) return true;
+      if (add_cold_copy(key, row, block)) return true;
       continue;
     }
     tiering::MoveOrder order{
@@ -113,8 +124,8 @@ bool TieredStore::Impl::demote(std::string_view collection, std::string_view id,
   throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat the move");
 }
 
-bool TieredStore::Impl::add_cold_copy(const std::string& key, const catalog::Row& row) {
-  const detail::BlockRef block = mover_.load(key, row);
+bool TieredStore::Impl::add_cold_copy(const std::string& key, const catalog::Row& row,
+                                      const detail::BlockRef& block) {
   catalog::Row after = row;
   after.cold = cold_.state().put_document(key, row.version, cold_.state().encode(key, row, block->body()));
   const catalog::ColdPlace place = *after.cold;

@@ -70,6 +70,8 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
               config_.warm.max_size > 0 || components.warm_cache != nullptr,
               [this](std::string_view key) { return figures_of(key); }) {
   catalog_->add_listener(&hot_.state());
+  // A cache that outlived its store holds versions which this one counts anew, for other bodies.
+  if (catalog_->is_new()) warm_.clear();
   background_ = std::make_unique<tiering::Background>(
       clock_, config_.tiering.interval,
       tiering::Background::Jobs{.scheduled = [this](const std::stop_token& stop) { scheduled_run(stop); },

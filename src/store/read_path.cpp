@@ -3,7 +3,6 @@
 #include "base/hash.hpp"
 #include "catalog/access.hpp"
 #include "catalog/keys.hpp"
-#include "codec/record.hpp"
 #include "store/impl.hpp"
 
 namespace db4 {
@@ -111,8 +110,9 @@ std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const c
   try {
     block = catalog_->load_body(call.key, row);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::corrupt || !row.cold) throw;
+    if (error.code() != ErrorCode::corrupt || changed_since(call.key, row)) throw;
     metrics_.damaged_copies.add();
+    if (!row.cold) throw;
     block = cold_.state().read(*row.cold, call.key, row.version, call.deadline, call.options.stop);
     if (!block) throw;
     served_from = StorageTier::cold;
@@ -128,12 +128,17 @@ std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const c
                   recent_accesses(figures.buckets, config_.tiering.access_window, call.now), 0ms);
 }
 
+bool TieredStore::Impl::changed_since(std::string_view key, const catalog::Row& row) const {
+  const auto now = catalog_->find(key);
+  return !now || now->revision != row.revision;
+}
+
 std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const catalog::Row& row) {
   metrics_.hot.misses.add();
   const bool may_admit = call.options.promote.value_or(true);
   if (const auto hit =
           warm_.get(call.key, row.version, may_admit ? refresher(call, row) : WarmStorage::Loader{})) {
-    if (detail::BlockRef block = decode_warm(call, *hit, row.version)) {
+    if (detail::BlockRef block = decode_warm(call, *hit, row)) {
       return admit(call, row, block, StorageTier::warm);
     }
   }
@@ -162,24 +167,23 @@ std::optional<Document> TieredStore::Impl::read_last_copy(ReadCall& call, const 
               "check the cold tier for deleted objects, and restore it from a backup");
 }
 
-detail::BlockRef TieredStore::Impl::decode_warm(const ReadCall& call, const WarmHit& hit, Version version) {
+detail::BlockRef TieredStore::Impl::decode_warm(const ReadCall& call, const WarmHit& hit,
+                                                const catalog::Row& row) {
   try {
-    return codec::decode_record(*hit.record,
-                                {.collection = call.collection, .id = call.id, .version = version});
+    if (detail::BlockRef block = tiering::decode_warm_record(*hit.record, call.key, row)) return block;
   } catch (const Error&) {
-    // A copy: the next tier has the bytes.
     metrics_.damaged_copies.add();
-    warm_.remove(call.key);
-    return {};
   }
+  // A copy: the next tier has the bytes.
+  warm_.remove(call.key);
+  return {};
 }
 
 detail::BlockRef TieredStore::Impl::expired_warm_copy(const ReadCall& call, const catalog::Row& row) {
   try {
     const auto entry = warm_cache_->get(call.key);
     if (!entry || entry->version != row.version) return {};
-    return codec::decode_record(*entry->record,
-                                {.collection = call.collection, .id = call.id, .version = row.version});
+    return tiering::decode_warm_record(*entry->record, call.key, row);
   } catch (const Error&) {
     return {};  // a last resort that failed: the reader gets the error of the tier that should have answered
   }

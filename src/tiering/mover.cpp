@@ -13,6 +13,14 @@ void fail(MoveOrder& order) {
 
 }  // namespace
 
+detail::BlockRef decode_warm_record(std::string_view record, std::string_view key, const catalog::Row& row) {
+  detail::BlockRef block = codec::decode_record(
+      record, {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = row.version});
+  const bool same = block->updated_at_us == row.updated_at_us && block->created_at_us == row.created_at_us &&
+                    block->body_size == row.size;
+  return same ? std::move(block) : detail::BlockRef{};
+}
+
 std::shared_ptr<const std::string> warm_record(const detail::DocumentBlock& block) {
   return std::make_shared<const std::string>(
       codec::encode_record({.collection = block.collection(),
@@ -204,12 +212,11 @@ detail::BlockRef Mover::load(std::string_view key, const catalog::Row& row) {
     }
   } else if (const auto hit = warm_.get(key, row.version)) {
     try {
-      return codec::decode_record(
-          *hit->record,
-          {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = row.version});
+      if (detail::BlockRef block = decode_warm_record(*hit->record, key, row)) return block;
     } catch (const Error&) {
-      warm_.remove(key);  // damaged: the cold record is the home
+      // Damaged: the cold record is the home.
     }
+    warm_.remove(key);
   }
   detail::BlockRef block = cold_.read(*row.cold, key, row.version, MonotonicTime::max(), {});
   if (!block) {

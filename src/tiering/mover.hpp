@@ -74,6 +74,11 @@ class Mover {
   const std::shared_ptr<Clock> clock_;
 };
 
+/// The body in a warm record, where it is of the very write that the row is about; else a null block. The
+/// version alone does not tell: a hot folder restored from a backup, or made anew, counts versions that the
+/// cache has seen already, for other bodies. Throws corrupt.
+detail::BlockRef decode_warm_record(std::string_view record, std::string_view key, const catalog::Row& row);
+
 /// The warm cache's record of a body: uncompressed, since warm is there for speed.
 std::shared_ptr<const std::string> warm_record(const detail::DocumentBlock& block);
 
