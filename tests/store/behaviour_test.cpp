@@ -61,15 +61,16 @@ TEST_F(BehaviourTest, CollectionsAndIdsHaveTheirLimitsToTheByte) {
   const std::string longest_id(kMaxIdBytes, 'i');
   EXPECT_EQ(put(longest_collection, longest_id), 1U);
   EXPECT_TRUE(store_->read(longest_collection, longest_id));
-  for (const auto& [collection, id] :
-       std::vector<std::pair<std::string, std::string>>{{"", "i"},
-                                                        {"c", ""},
-                                                        {longest_collection + "c", "i"},
-                                                        {"c", longest_id + "i"},
-                                                        {"c", std::string("a\0b", 3)},
-                                                        {"c", "\xFF"},
-                                                        {"c", "\xED\xA0\x80"},
-                                                        {"c\xC0\x80", "i"}}) {
+  for (const auto& key : std::vector<std::pair<std::string, std::string>>{{"", "i"},
+                                                                          {"c", ""},
+                                                                          {longest_collection + "c", "i"},
+                                                                          {"c", longest_id + "i"},
+                                                                          {"c", std::string("a\0b", 3)},
+                                                                          {"c", "\xFF"},
+                                                                          {"c", "\xED\xA0\x80"},
+                                                                          {"c\xC0\x80", "i"}}) {
+    const std::string& collection = key.first;
+    const std::string& id = key.second;
     EXPECT_EQ(code_of([&] { put(collection, id); }), ErrorCode::invalid_argument);
     EXPECT_EQ(code_of([&] { (void)store_->read(collection, id); }), ErrorCode::invalid_argument);
     EXPECT_EQ(code_of([&] { store_->remove(collection, id); }), ErrorCode::invalid_argument);
