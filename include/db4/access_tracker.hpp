@@ -24,7 +24,7 @@ struct AccessBuckets {
 struct AccessFigures {
   std::uint64_t count = 0;
   TimePoint last_access{};
-  AccessBuckets buckets;
+  AccessBuckets buckets = {};
 };
 
 struct KeyAccess {
