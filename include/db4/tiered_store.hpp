@@ -9,6 +9,7 @@
 #include <db4/hot_storage.hpp>
 #include <db4/limits.hpp>
 #include <db4/object_store.hpp>
+#include <db4/pin.hpp>
 #include <db4/random.hpp>
 #include <db4/stats.hpp>
 #include <db4/tiering.hpp>
@@ -107,7 +108,11 @@ struct ScanPage {
 struct CollectionInfo {
   std::string name = {};
   std::uint64_t documents = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;          ///< of their bodies
+  std::uint64_t hot_documents = 0;  ///< of these: whose home is hot ...
+  std::uint64_t hot_bytes = 0;
+  std::uint64_t cold_documents = 0;  ///< ... or cold
+  std::uint64_t cold_bytes = 0;
 };
 
 struct Explanation {
@@ -122,6 +127,8 @@ struct Explanation {
   std::string rule = {};                      ///< the rule behind that, in words
   std::optional<TimePoint> due_at = {};       ///< when tiering looks at it next
   std::string outlook = {};                   ///< what happens then, and what would change it
+  std::optional<Pin> pin = {};                ///< that holds it
+  std::vector<PastMove> moves = {};           ///< the last kMaxPastMoves, newest first
 };
 
 /// The store. Thread-safe: any call from any thread at any time, except that close() and destruction must
@@ -191,6 +198,15 @@ class DB4_API TieredStore {
                const MoveOptions& options = {});
   bool demote(std::string_view collection, std::string_view id, StorageTier to,
               const MoveOptions& options = {});
+
+  /// Holds documents in a tier, see Pin; replaces a pin of the same target. Runs that follow bring what
+  /// exists there; until then it stays where it is. promote() and demote() to another tier are refused
+  /// meanwhile. Throws invalid_argument, resource_exhausted (kMaxPins).
+  void pin(const Pin& pin);
+  /// Whether there was such a pin. Its documents stay where they are until the policy moves them.
+  bool unpin(std::string_view collection, PinScope scope = PinScope::collection, std::string_view id = {});
+  /// All of them, ordered by scope, collection and id.
+  std::vector<Pin> pins();
 
   /// Moves what is due, within the bounds. One run at a time: a second caller waits.
   TieringResult run_tiering(const TieringOptions& options = {});

@@ -35,6 +35,15 @@ struct Move {
   std::string reason = {};  ///< in words
 };
 
+/// A move that was made, as a document's history keeps it.
+struct PastMove {
+  TimePoint at{};
+  StorageTier from = StorageTier::hot;
+  StorageTier to = StorageTier::cold;
+  std::string reason = {};  ///< in words
+};
+inline constexpr std::size_t kMaxPastMoves = 5;  ///< kept of each document
+
 struct TieringResult {
   std::size_t promoted = 0;
   std::size_t demoted = 0;

@@ -81,6 +81,7 @@ Catalog::Catalog(std::unique_ptr<kv::Engine> engine, std::shared_ptr<Clock> cloc
                  CatalogOptions options)
     : engine_(std::move(engine)), queue_(*engine_), clock_(std::move(clock)), options_(options) {
   open_meta(random);
+  load_pins();
 }
 
 Catalog::~Catalog() = default;
@@ -235,10 +236,42 @@ void Catalog::forget_watermark() {
   queue_.commit(batch, std::min(options_.durability, Durability::process));
 }
 
+std::string Catalog::filed_policy() const { return engine_->get(kMeta, kPolicyKey).value_or(""); }
+
+void Catalog::file_under(const std::string& policy, bool refile) {
+  kv::Batch batch;
+  batch.put(kMeta, std::string(kPolicyKey), policy);
+  if (refile) batch.put(kMeta, std::string(kRefilingKey), timed_key(0, {}));
+  queue_.commit(batch, options_.durability);
+}
+
+std::optional<DueEntry> Catalog::refiling() const {
+  const auto last = engine_->get(kMeta, kRefilingKey);
+  if (!last) return std::nullopt;
+  // One that cannot be read starts over: that costs looks, and misses nothing.
+  if (last->size() < 8) return DueEntry{};
+  return DueEntry{.due_us = time_of(*last), .key = std::string(key_of(*last))};
+}
+
+void Catalog::set_refiling(const std::optional<DueEntry>& last) {
+  kv::Batch batch;
+  if (last) {
+    batch.put(kMeta, std::string(kRefilingKey), timed_key(last->due_us, last->key));
+  } else {
+    batch.erase(kMeta, std::string(kRefilingKey));
+  }
+  // In the log behind what was filed anew, so that neither outlives the other.
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
+}
+
 std::optional<AccessFigures> Catalog::find_access(std::string_view key) const {
   const auto value = engine_->get(kAccess, key);
   if (!value) return std::nullopt;
   return decode_access(*value);
+}
+
+std::vector<HistoryEntry> Catalog::history(std::string_view key) const {
+  return decode_history(engine_->get(kHistory, key).value_or(""));
 }
 
 void Catalog::merge_access(std::span<const KeyAccess> figures) {

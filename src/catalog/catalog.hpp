@@ -3,6 +3,7 @@
 
 #include "catalog/change_set.hpp"
 #include "catalog/counters.hpp"
+#include "catalog/pins.hpp"
 #include "catalog/row.hpp"
 #include "kv/commit_queue.hpp"
 
@@ -102,10 +103,34 @@ class Catalog {
   /// For a wall clock that was set back behind the watermark: what falls due before it must not be missed.
   void forget_watermark();
 
+  /// The policy under which the entries were filed: bytes that mean something to tiering alone; empty where
+  /// none was ever set.
+  [[nodiscard]] std::string filed_policy() const;
+  /// Replaces it; with `refile` all entries are to be looked at again.
+  void file_under(const std::string& policy, bool refile);
+  /// How far the looking again has come (its last entry, with no key at the start); nullopt where there is
+  /// nothing to look at.
+  [[nodiscard]] std::optional<DueEntry> refiling() const;
+  void set_refiling(const std::optional<DueEntry>& last);
+
   // -- access figures --
   [[nodiscard]] std::optional<AccessFigures> find_access(std::string_view key) const;
   /// Adds figures to what is stored, for documents that exist. Not synced.
   void merge_access(std::span<const KeyAccess> figures);
+
+  /// The document's last moves, newest first.
+  [[nodiscard]] std::vector<HistoryEntry> history(std::string_view key) const;
+
+  // -- pins --
+  [[nodiscard]] std::shared_ptr<const PinTable> pins() const;
+  /// The tier in which a pin holds the document; nullopt where none does.
+  [[nodiscard]] std::optional<StorageTier> pinned_tier(std::string_view key) const;
+  /// Adds or replaces a pin, to be applied. Throws resource_exhausted past kMaxPins.
+  void put_pin(Pin pin);
+  /// Whether there was one.
+  bool remove_pin(std::string_view collection, PinScope scope, std::string_view id);
+  /// How far the pin's documents were brought to its tier (nullopt: all), unless it was changed since.
+  void note_applied(const Pin& pin, const std::optional<std::string>& applied_to);
 
   // -- objects --
   /// Commits the intent to put an object of this name, synced whatever the durability.
@@ -148,6 +173,8 @@ class Catalog {
   void open_meta(RandomSource& random);
   /// Whether no row changed meanwhile; else nothing was added.
   bool add_access(std::span<const KeyAccess> figures);
+  void load_pins();
+  void commit_pins(kv::Batch& batch, std::vector<StoredPin> pins);
   void prepare(ChangeSet& set);
   void note_filed(const ChangeSet& set) noexcept;
   [[nodiscard]] std::int64_t now_us() const { return clock_->now().time_since_epoch().count(); }
@@ -161,6 +188,10 @@ class Catalog {
   bool is_new_ = false;
   std::string change_prefix_;
   std::mutex access_mutex_;
+  std::mutex pins_commit_mutex_;  ///< one change of the pins at a time
+  mutable std::mutex pins_mutex_;
+  std::shared_ptr<const PinTable> pins_ = std::make_shared<const PinTable>();
+  std::atomic<bool> has_pins_{false};
   std::atomic<std::uint64_t> floor_{0};
   std::atomic<std::int64_t> watermark_us_{0};
   std::atomic<std::int64_t> earliest_filed_us_{kNothingFiled};  ///< since the watermark was raised

@@ -12,7 +12,7 @@
 namespace db4::catalog {
 
 void ChangeSet::change(std::string key, const std::optional<Row>& before, Row after,
-                       const detail::BlockRef& block) {
+                       const detail::BlockRef& block, const std::optional<MoveNote>& note) {
   const std::uint64_t hash = hash_key(key);
   if (before) {
     batch_.require_prefix(kRows, key, revision_prefix(before->revision));
@@ -32,7 +32,12 @@ void ChangeSet::change(std::string key, const std::optional<Row>& before, Row af
   stage_cold(before, after);
   stage_due(key, before ? before->due_us : 0, after.due_us);
   // Figures belong to a document's life: one that is removed or made anew starts without.
-  if (!after.live() || (before && !before->live())) batch_.erase(kAccess, key);
+  if (!after.live() || (before && !before->live())) {
+    batch_.erase(kAccess, key);
+    batch_.erase(kHistory, key);
+  } else if (before) {
+    stage_history(key, *before, after, note);
+  }
   stage_counters(key, hash, before, after);
   stage_change_entry(key, after, false);
   batch_.put(kRows, key, encode_row(key, after));
@@ -50,6 +55,7 @@ void ChangeSet::purge(std::string key, const Row& tombstone) {
   stage_counters(key, hash, tombstone, std::nullopt);
   stage_change_entry(key, tombstone, true);
   batch_.erase(kAccess, key);
+  batch_.erase(kHistory, key);
   batch_.erase(kRows, key);
   changes_.push_back(
       {.key = std::move(key), .hash = hash, .before = tombstone, .after = std::nullopt, .block = {}});
@@ -160,6 +166,16 @@ void ChangeSet::stage_due(const std::string& key, std::int64_t before_us, std::i
   if (before_us == after_us) return;
   if (before_us != 0) batch_.erase(kDue, timed_key(before_us, key));
   if (after_us != 0) batch_.put(kDue, timed_key(after_us, key), {});
+}
+
+/// Read, added to and written back under the row's compare-and-set, so that no move gets lost.
+void ChangeSet::stage_history(const std::string& key, const Row& before, const Row& after,
+                              const std::optional<MoveNote>& note) {
+  if (!note && before.home == after.home) return;
+  const HistoryEntry entry{.at_us = catalog_->now_us(),
+                           .placed_by = after.placed_by,
+                           .note = note.value_or(MoveNote{.from = before.home, .to = after.home})};
+  batch_.put(kHistory, key, add_to_history(catalog_->engine_->get(kHistory, key).value_or(""), entry));
 }
 
 void ChangeSet::stage_change_entry(std::string_view key, const Row& row, bool purged) {

@@ -2,6 +2,7 @@
 // ChangeSet: row changes that take effect together. The only way to touch a row.
 
 #include "base/document_block.hpp"
+#include "catalog/history.hpp"
 #include "catalog/row.hpp"
 #include "kv/engine.hpp"
 
@@ -45,9 +46,10 @@ class ChangeSet {
   /// caller sets all but revision and body place. With `block` (and hot as its home) the body is stored;
   /// without, a document that stays hot keeps its body. A cold place that `after` does not keep is freed; one
   /// that it adds must stand in a segment that exists, or in an object that was announced. A row may be
-  /// changed once in a set.
+  /// changed once in a set. A change of home goes into the document's history, with `note` where there is
+  /// one; so does what a note says of a move that leaves the home as it is.
   void change(std::string key, const std::optional<Row>& before, Row after,
-              const detail::BlockRef& block = {});
+              const detail::BlockRef& block = {}, const std::optional<MoveNote>& note = {});
 
   /// Takes a tombstone away, raising the version floor past it.
   void purge(std::string key, const Row& tombstone);
@@ -68,6 +70,8 @@ class ChangeSet {
   void stage_counters(std::string_view key, std::uint64_t hash, const std::optional<Row>& before,
                       const std::optional<Row>& after);
   void stage_due(const std::string& key, std::int64_t before_us, std::int64_t after_us);
+  void stage_history(const std::string& key, const Row& before, const Row& after,
+                     const std::optional<MoveNote>& note);
   void stage_change_entry(std::string_view key, const Row& row, bool purged);
 
   const Catalog* catalog_;

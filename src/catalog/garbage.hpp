@@ -12,6 +12,8 @@ inline constexpr std::string_view kStoreIdKey = "store_id";
 inline constexpr std::string_view kEpochKey = "epoch";
 inline constexpr std::string_view kVersionFloorKey = "version_floor";
 inline constexpr std::string_view kWatermarkKey = "watermark";
+inline constexpr std::string_view kPolicyKey = "policy";
+inline constexpr std::string_view kRefilingKey = "refiling";
 
 std::string encode_garbage(GarbageKind kind, std::uint64_t bytes);
 /// Throws corrupt.

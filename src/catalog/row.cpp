@@ -82,7 +82,7 @@ Row decode_row(std::string_view key, std::string_view bytes) {
   row.state = checked(in.fixed<std::uint8_t>(), RowState::live, RowState::tombstone);
   row.home = checked(in.fixed<std::uint8_t>(), StorageTier::cold, StorageTier::hot);
   row.body_place = checked(in.fixed<std::uint8_t>(), BodyPlace::none, BodyPlace::in_bodies);
-  row.placed_by = checked(in.fixed<std::uint8_t>(), PlacedBy::write, PlacedBy::remove_copy);
+  row.placed_by = checked(in.fixed<std::uint8_t>(), PlacedBy::write, PlacedBy::pin);
   if (row.home == StorageTier::warm) damaged("home");
   const auto flags = in.fixed<std::uint8_t>();
   row.created_at_us = in.fixed<std::int64_t>();

@@ -27,6 +27,7 @@ enum class PlacedBy : std::uint8_t {
   read = 6,             ///< promoted by a read
   hand = 7,             ///< promote() or demote(); holds until the document is next used
   remove_copy = 8,      ///< the other copy was dropped
+  pin = 9,              ///< a tiering run, for a pin
 };
 
 /// Where a record lies in cold: a range of an object.

@@ -22,6 +22,9 @@ enum Space : std::uint8_t {
   kGarbage = 8,   ///< due time, object name -> what to do with it
   kSegments = 9,  ///< object name -> facts of a segment
   kCounters = 10,
+  kHistory = 13,  ///< document key -> its last moves
+  kPins = 14,     ///< scope, collection, id or prefix -> the tier it is held in
+  kSamples = 15,  ///< time -> what the store's figures were
 };
 
 inline std::vector<kv::SpaceSpec> catalog_spaces() {
@@ -30,7 +33,9 @@ inline std::vector<kv::SpaceSpec> catalog_spaces() {
           {kBodies, "bodies", bodies},   {kDue, "due", keys},
           {kAccess, "access", keys},     {kChanges, "changes", keys},
           {kIntents, "intents", keys},   {kGarbage, "garbage", keys},
-          {kSegments, "segments", keys}, {kCounters, "counters", counters}};
+          {kSegments, "segments", keys}, {kCounters, "counters", counters},
+          {kHistory, "history", keys},   {kPins, "pins", keys},
+          {kSamples, "samples", bodies}};
 }
 
 }  // namespace db4::catalog

@@ -41,6 +41,9 @@ class TieredStore::Impl {
   bool promote(std::string_view collection, std::string_view id, StorageTier to, const MoveOptions& options);
   bool demote(std::string_view collection, std::string_view id, StorageTier to, const MoveOptions& options);
   TieringResult run_tiering(const TieringOptions& options);
+  void pin(const Pin& pin);
+  bool unpin(std::string_view collection, PinScope scope, std::string_view id);
+  [[nodiscard]] std::vector<Pin> pins() const;
 
   ScanPage scan(std::string_view collection, const ScanOptions& options);
   std::vector<CollectionInfo> collections();
@@ -78,7 +81,8 @@ class TieredStore::Impl {
   WarmStorage::Loader refresher(const ReadCall& call, const catalog::Row& row);
   std::optional<Document> admit(ReadCall& call, const catalog::Row& row, const detail::BlockRef& block,
                                 StorageTier served_from);
-  bool promote_by_read(const ReadCall& call, const catalog::Row& row, const detail::BlockRef& block);
+  bool promote_by_read(const ReadCall& call, const catalog::Row& row, const detail::BlockRef& block,
+                       StorageTier served_from, std::uint32_t recent_reads);
   /// Gives a block that goes into the cache the document's figures.
   void prime_figures(std::string_view key, const detail::BlockRef& block);
   /// Those of the engine and the tracker.
@@ -114,6 +118,10 @@ class TieredStore::Impl {
   void scheduled_run(const std::stop_token& stop);
 
   // inspect.cpp
+  /// What will become of a document, in words.
+  [[nodiscard]] std::string outlook(std::string_view key, const catalog::Row& row,
+                                    const AccessFigures& figures, const std::optional<Pin>& pin,
+                                    TimePoint now);
   [[nodiscard]] CostStats bill(const StoreStats& stats) const;
 
   const TieredStoreConfig config_;
@@ -140,6 +148,8 @@ namespace store {
 /// Throws invalid_argument where a collection or id is empty, too long, or not clean UTF-8.
 void check_key(std::string_view collection, std::string_view id);
 void check_collection(std::string_view collection);
+/// The same for what a pin is about: an id, a prefix, or nothing.
+void check_pin_target(std::string_view collection, PinScope scope, std::string_view id);
 /// What is wrong with a configuration, before anything is opened.
 void check_config(const TieredStoreConfig& config, const Components& components);
 

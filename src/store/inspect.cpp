@@ -22,6 +22,15 @@ std::string describe_place(const catalog::ColdPlace& place) {
   return out;
 }
 
+std::string outlook_of_pinned(const Pin& pin, StorageTier tier) {
+  const std::string held =
+      tiering::describe_pin(pin.tier) +
+      (pin.scope == PinScope::document ? "" : " by its " + std::string(to_string(pin.scope)));
+  if (tier == pin.tier) return held + ": it stays until it is unpinned";
+  if (pin.tier == StorageTier::warm && tier == StorageTier::cold) return held + ": its next read warms it";
+  return held + ": the next run moves it" + (pin.tier == StorageTier::hot ? ", if there is room" : "");
+}
+
 }  // namespace
 
 ScanPage TieredStore::Impl::scan(std::string_view collection, const ScanOptions& options) {
@@ -60,9 +69,14 @@ std::vector<CollectionInfo> TieredStore::Impl::collections() {
   std::vector<CollectionInfo> out;
   for (const catalog::CollectionTotals& entry : catalog_->collection_totals()) {
     using catalog::Metric;
+    const catalog::Totals& totals = entry.totals;
     out.push_back({.name = entry.collection,
-                   .documents = entry.totals[Metric::hot_documents] + entry.totals[Metric::cold_documents],
-                   .bytes = entry.totals[Metric::hot_bytes] + entry.totals[Metric::cold_bytes]});
+                   .documents = totals[Metric::hot_documents] + totals[Metric::cold_documents],
+                   .bytes = totals[Metric::hot_bytes] + totals[Metric::cold_bytes],
+                   .hot_documents = totals[Metric::hot_documents],
+                   .hot_bytes = totals[Metric::hot_bytes],
+                   .cold_documents = totals[Metric::cold_documents],
+                   .cold_bytes = totals[Metric::cold_bytes]});
   }
   return out;
 }
@@ -92,22 +106,35 @@ std::optional<Explanation> TieredStore::Impl::explain(std::string_view collectio
   out.classified = classify_tier(out.meta, config_.tiering, now);
   out.rule = tiering::describe_rule(out.meta, config_.tiering, now);
   if (row->due_us != 0) out.due_at = TimePoint{std::chrono::microseconds{row->due_us}};
-  if (tiering::held_by_hand(*row, figures)) {
-    out.outlook = "moved by hand: it stays until it is next used";
-  } else if (row->hot()) {
-    const tiering::Decision decision = tiering::decide_due(*row, figures, config_.tiering, now);
-    out.outlook =
-        decision.verdict == tiering::Verdict::demote
-            ? "the next run demotes it to " + std::string(to_string(decision.to)) + "; a use before keeps it"
-            : "unless it is used, tiering demotes it " +
-                  tiering::describe_duration(config_.tiering.hot_threshold) + " after its last use";
-  } else if (const auto reason = tiering::promotion_reason(*row, figures, config_.tiering, now)) {
-    out.outlook = "the next run may promote it to hot: " + *reason;
-  } else {
-    out.outlook =
-        "it stays until it is written, or read often enough (promote_on_read, access_count_threshold)";
+  for (const catalog::HistoryEntry& move : catalog_->history(key)) {
+    out.moves.push_back({.at = TimePoint{std::chrono::microseconds{move.at_us}},
+                         .from = move.note.from,
+                         .to = move.note.to,
+                         .reason = tiering::describe_past_move(move)});
   }
+  const auto pins = catalog_->pins();
+  if (const Pin* pin = pins->find(key)) out.pin = *pin;
+  out.outlook = outlook(key, *row, figures, out.pin, now);
   return out;
+}
+
+std::string TieredStore::Impl::outlook(std::string_view key, const catalog::Row& row,
+                                       const AccessFigures& figures, const std::optional<Pin>& pin,
+                                       TimePoint now) {
+  if (pin) return outlook_of_pinned(*pin, tier_of(key, row));
+  if (tiering::held_by_hand(row, figures)) return "moved by hand: it stays until it is next used";
+  if (row.hot()) {
+    const tiering::Decision decision = tiering::decide_due(row, figures, config_.tiering, now);
+    return decision.verdict == tiering::Verdict::demote
+               ? "the next run demotes it to " + std::string(to_string(decision.to)) +
+                     "; a use before keeps it"
+               : "unless it is used, tiering demotes it " +
+                     tiering::describe_duration(config_.tiering.hot_threshold) + " after its last use";
+  }
+  if (const auto reason = tiering::promotion_reason(row, figures, config_.tiering, now)) {
+    return "the next run may promote it to hot: " + *reason;
+  }
+  return "it stays until it is written, or read often enough (promote_on_read, access_count_threshold)";
 }
 
 CostStats TieredStore::Impl::bill(const StoreStats& stats) const {

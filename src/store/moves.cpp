@@ -21,6 +21,13 @@ constexpr int kHandMoveAttempts = 16;
               "call " + std::string(other));
 }
 
+/// A pin outlasts a move by hand: the next run would undo what contradicts it.
+void check_pin(tiering::Held held, StorageTier to) {
+  if (!held || *held == to) return;
+  throw Error(ErrorCode::invalid_argument, "the document is " + tiering::describe_pin(*held),
+              "unpin it, or pin it to " + std::string(to_string(to)));
+}
+
 }  // namespace
 
 catalog::Row TieredStore::Impl::require_row(std::string_view key) const {
@@ -44,6 +51,7 @@ std::optional<StorageTier> TieredStore::Impl::get_tier(std::string_view collecti
 bool TieredStore::Impl::promote(std::string_view collection, std::string_view id, StorageTier to,
                                 const MoveOptions& options) {
   const std::string key = catalog::document_key(collection, id);
+  check_pin(catalog_->pinned_tier(key), to);
   for (int attempt = 0; attempt < kHandMoveAttempts; ++attempt) {
     catalog::Row row = require_row(key);
     const StorageTier from = tier_of(key, row);
@@ -59,6 +67,7 @@ bool TieredStore::Impl::promote(std::string_view collection, std::string_view id
     }
     tiering::MoveOrder order{.key = key,
                              .row = std::move(row),
+                             .from = from,
                              .to = to,
                              .placed_by = catalog::PlacedBy::hand,
                              .due_us = tiering::hot_due_us(clock_->now(), config_.tiering),
@@ -86,6 +95,7 @@ detail::BlockRef TieredStore::Impl::load_unless_changed(const std::string& key, 
 bool TieredStore::Impl::demote(std::string_view collection, std::string_view id, StorageTier to,
                                const MoveOptions& options) {
   const std::string key = catalog::document_key(collection, id);
+  check_pin(catalog_->pinned_tier(key), to);
   for (int attempt = 0; attempt < kHandMoveAttempts; ++attempt) {
     catalog::Row row = require_row(key);
     const StorageTier from = tier_of(key, row);
@@ -151,6 +161,18 @@ void TieredStore::Impl::finish_hand_move(const tiering::MoveOrder& order, Storag
     case tiering::MoveOutcome::changed:
       return;
   }
+}
+
+void TieredStore::Impl::pin(const Pin& pin) { catalog_->put_pin(pin); }
+
+bool TieredStore::Impl::unpin(std::string_view collection, PinScope scope, std::string_view id) {
+  return catalog_->remove_pin(collection, scope, id);
+}
+
+std::vector<Pin> TieredStore::Impl::pins() const {
+  std::vector<Pin> out;
+  for (const catalog::StoredPin& stored : catalog_->pins()->all()) out.push_back(stored.pin);
+  return out;
 }
 
 TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {

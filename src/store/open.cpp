@@ -72,6 +72,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
   catalog_->add_listener(&hot_.state());
   // A cache that outlived its store holds versions which this one counts anew, for other bodies.
   if (catalog_->is_new()) warm_.clear();
+  runner_.adopt_policy();
   background_ = std::make_unique<tiering::Background>(
       clock_, config_.tiering.interval,
       tiering::Background::Jobs{.scheduled = [this](const std::stop_token& stop) { scheduled_run(stop); },

@@ -204,10 +204,12 @@ std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::
   const AccessFigures figures = figures_of(call.key);
   const std::uint32_t recent = recent_accesses(figures.buckets, config_.tiering.access_window, call.now);
   StorageTier tier = served_from;
-  if (call.options.promote.value_or(true)) {
-    const bool promote = call.options.promote.has_value() ||
-                         tiering::admits_promotion(config_.tiering.promote_on_read, recent);
-    if (promote && promote_by_read(call, row, block)) {
+  const tiering::Held held = catalog_->pinned_tier(call.key);
+  if (call.options.promote.value_or(true) && held != StorageTier::cold) {
+    const bool promote = held ? *held == StorageTier::hot
+                              : call.options.promote.has_value() ||
+                                    tiering::admits_promotion(config_.tiering.promote_on_read, recent);
+    if (promote && promote_by_read(call, row, block, served_from, recent)) {
       tier = StorageTier::hot;
     } else {
       if (served_from == StorageTier::cold && config_.warm.max_size > 0 &&
@@ -225,12 +227,15 @@ std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::
 }
 
 bool TieredStore::Impl::promote_by_read(const ReadCall& call, const catalog::Row& row,
-                                        const detail::BlockRef& block) {
+                                        const detail::BlockRef& block, StorageTier served_from,
+                                        std::uint32_t recent_reads) {
   if (row.size > config_.hot.max_body_size) return false;
   prime_figures(call.key, block);
   tiering::MoveOrder order{.key = std::string(call.key),
                            .row = row,
+                           .from = served_from,
                            .to = StorageTier::hot,
+                           .recent_reads = recent_reads,
                            .placed_by = catalog::PlacedBy::read,
                            .due_us = tiering::hot_due_us(call.now, config_.tiering)};
   // Not synced: the cold copy stays, so a power cut only undoes the promotion.

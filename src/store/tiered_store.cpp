@@ -172,6 +172,24 @@ bool TieredStore::demote(std::string_view collection, std::string_view id, Stora
   });
 }
 
+void TieredStore::pin(const Pin& pin) {
+  impl_->run("pin", pin.collection, pin.id, [&] {
+    store::check_pin_target(pin.collection, pin.scope, pin.id);
+    impl_->pin(pin);
+  });
+}
+
+bool TieredStore::unpin(std::string_view collection, PinScope scope, std::string_view id) {
+  return impl_->run("unpin", collection, id, [&] {
+    store::check_pin_target(collection, scope, id);
+    return impl_->unpin(collection, scope, id);
+  });
+}
+
+std::vector<Pin> TieredStore::pins() {
+  return impl_->run("pins", {}, {}, [&] { return impl_->pins(); });
+}
+
 TieringResult TieredStore::run_tiering(const TieringOptions& options) {
   return impl_->run("run_tiering", {}, {}, [&] { return impl_->run_tiering(options); });
 }

@@ -45,6 +45,20 @@ void check_key(std::string_view collection, std::string_view id) {
   check_text("id", id, kMaxIdBytes);
 }
 
+void check_pin_target(std::string_view collection, PinScope scope, std::string_view id) {
+  check_collection(collection);
+  switch (scope) {
+    case PinScope::document:
+      return check_text("id", id, kMaxIdBytes);
+    case PinScope::prefix:
+      return check_text("prefix", id, kMaxIdBytes);
+    case PinScope::collection:
+      if (!id.empty()) refuse("a pin of a collection names an id", "leave the id out, or name another scope");
+      return;
+  }
+  refuse("the pin's scope is none", "use PinScope::document, prefix or collection");
+}
+
 void check_config(const TieredStoreConfig& config, const Components& components) {
   const auto unsupported = [](std::string_view what, std::string_view instead) {
     throw Error(ErrorCode::unsupported, std::string(what) + " is not in this build", std::string(instead));

@@ -138,7 +138,10 @@ void TieredStore::Impl::plan_item(WriteAttempt& attempt, std::string_view collec
   after.placed_at_us = after.updated_at_us;
   after.content_type = item.content_type;
   if (planned.tier == StorageTier::hot) {
-    after.due_us = tiering::hot_due_us(attempt.now, config_.tiering);
+    // Held in a colder tier: it lands here all the same, where a write is fast, and the next run packs it up.
+    const tiering::Held held = catalog_->pinned_tier(planned.key);
+    after.due_us = held && *held != StorageTier::hot ? to_us(attempt.now)
+                                                     : tiering::hot_due_us(attempt.now, config_.tiering);
     // An earlier entry stays: it is a lower bound, and a write need not move it.
     if (before && before->hot() && before->due_us != 0) after.due_us = std::min(after.due_us, before->due_us);
   } else if (planned.tier == StorageTier::warm) {

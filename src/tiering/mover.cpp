@@ -91,7 +91,8 @@ class Mover::Packing {
       catalog::Row after = mover_.demoted_row(*waiting.order);
       after.cold = catalog::ColdPlace{
           .object = object, .offset = waiting.offset, .length = waiting.length, .in_segment = true};
-      sets.emplace_back(mover_.catalog_).change(waiting.order->key, waiting.order->row, std::move(after));
+      sets.emplace_back(mover_.catalog_)
+          .change(waiting.order->key, waiting.order->row, std::move(after), {}, waiting.order->note());
     }
     const std::vector<bool> committed = mover_.catalog_.commit_all(sets);
     if (!committed[0]) mover_.cold_.discard(object, segment.size());
@@ -156,7 +157,7 @@ void Mover::demote_in_place(MoveOrder& order) {
   detail::BlockRef block;
   if (order.to == StorageTier::warm) block = load(order.key, order.row);
   catalog::ChangeSet set(catalog_);
-  set.change(order.key, order.row, demoted_row(order));
+  set.change(order.key, order.row, demoted_row(order), {}, order.note());
   order.outcome = catalog_.commit(set) ? MoveOutcome::moved : MoveOutcome::changed;
   if (order.outcome == MoveOutcome::moved && block) warm_up(order.key, block);
 }
@@ -166,7 +167,7 @@ void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block, std::s
   after.cold = cold_.put_document(order.key, order.row.version, record);
   const catalog::ColdPlace place = *after.cold;
   catalog::ChangeSet set(catalog_);
-  set.change(order.key, order.row, std::move(after));
+  set.change(order.key, order.row, std::move(after), {}, order.note());
   order.outcome = catalog_.commit(set) ? MoveOutcome::moved : MoveOutcome::changed;
   if (order.outcome != MoveOutcome::moved) {
     cold_.discard(place.object, place.length);
@@ -195,7 +196,7 @@ void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::opti
     after.placed_at_us = clock_->now().time_since_epoch().count();
     after.due_us = order.due_us;
     catalog::ChangeSet set(catalog_);
-    set.change(order.key, order.row, std::move(after), block);
+    set.change(order.key, order.row, std::move(after), block, order.note());
     order.outcome = catalog_.commit(set, durability) ? MoveOutcome::moved : MoveOutcome::changed;
   } catch (const std::exception&) {
     fail(order);

@@ -29,12 +29,19 @@ enum class MoveOutcome : std::uint8_t {
 struct MoveOrder {
   std::string key;
   catalog::Row row;  ///< as it was read; the compare of the compare-and-set
+  StorageTier from = StorageTier::hot;
   StorageTier to = StorageTier::cold;
+  std::uint64_t unused_seconds = 0;  ///< before the move, and ...
+  std::uint32_t recent_reads = 0;    ///< ... within access_window: for the document's history
   catalog::PlacedBy placed_by = catalog::PlacedBy::policy;
   std::int64_t due_us = 0;     ///< of the moved document
   AccessFigures figures = {};  ///< for a promotion: what the copy in memory goes on counting from
   MoveOutcome outcome = MoveOutcome::failed;
   std::exception_ptr failure = {};  ///< with MoveOutcome::failed
+
+  [[nodiscard]] catalog::MoveNote note() const noexcept {
+    return {.from = from, .to = to, .unused_seconds = unused_seconds, .recent_reads = recent_reads};
+  }
 };
 
 /// Thread-safe.

@@ -1,5 +1,7 @@
 #include "tiering/policy.hpp"
 
+#include "base/encoding.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -17,6 +19,8 @@ namespace tiering {
 namespace {
 
 using std::chrono::microseconds;
+
+constexpr std::uint8_t kDuePolicyFormat = 1;
 
 std::int64_t to_us(TimePoint when) noexcept { return when.time_since_epoch().count(); }
 
@@ -55,13 +59,64 @@ std::int64_t warm_due_us(TimePoint used, const TieringConfig& config) noexcept {
   return to_us(used + config.warm_threshold);
 }
 
+std::int64_t earliest_due_us(const catalog::Row& row, const AccessFigures& figures,
+                             const TieringConfig& config) noexcept {
+  if (!row.live()) return row.updated_at_us + microseconds{config.tombstone_retention}.count();
+  const TimePoint used = last_used(row, figures);
+  return row.hot() ? hot_due_us(used, config) : warm_due_us(used, config);
+}
+
+std::string encode_due_policy(const TieringConfig& config) {
+  std::string out(1, static_cast<char>(kDuePolicyFormat));
+  for (const auto duration :
+       {config.hot_threshold, config.warm_threshold, config.access_window, config.tombstone_retention}) {
+    put_fixed(out, static_cast<std::int64_t>(duration.count()));
+  }
+  put_fixed(out, config.access_count_threshold);
+  return out;
+}
+
+bool may_fall_due_earlier(std::string_view stored, const TieringConfig& config) noexcept {
+  Reader in(stored);
+  bool earlier = in.fixed<std::uint8_t>() != kDuePolicyFormat;
+  for (const auto duration :
+       {config.hot_threshold, config.warm_threshold, config.access_window, config.tombstone_retention}) {
+    earlier |= duration.count() < in.fixed<std::int64_t>();
+  }
+  // More reads are asked for: who was kept hot by fewer is no longer.
+  earlier |= config.access_count_threshold > in.fixed<std::uint32_t>();
+  return earlier || !in.done();
+}
+
+namespace {
+
+/// For a document that a pin holds, whatever the policy would say.
+Decision decide_held(const catalog::Row& row, const TieringConfig& config, TimePoint now, StorageTier held) {
+  Decision decision{.to = held, .reason = describe_pin(held), .placed_by = catalog::PlacedBy::pin};
+  if (row.hot() && held != StorageTier::hot) {
+    decision.verdict = Verdict::demote;
+  } else if (row.hot()) {
+    decision.verdict = Verdict::refile;
+    decision.new_due_us = to_us(now + config.hot_threshold);
+  } else if (held == StorageTier::cold) {
+    decision.verdict = Verdict::drop_warm;
+  } else {  // what is to be promoted is found by the pin, not by its entry
+    decision.verdict = Verdict::refile;
+    decision.new_due_us = to_us(now + config.warm_threshold);
+  }
+  return decision;
+}
+
+}  // namespace
+
 Decision decide_due(const catalog::Row& row, const AccessFigures& figures, const TieringConfig& config,
-                    TimePoint now) {
+                    TimePoint now, Held held) {
   if (!row.live()) {
     if (row.due_us <= to_us(now))
       return {.verdict = Verdict::purge, .reason = "removed longer ago than tombstone_retention"};
     return {.verdict = Verdict::stay};
   }
+  if (held) return decide_held(row, config, now, *held);
   const TimePoint used = last_used(row, figures);
   if (!row.hot()) {
     if (now - used >= config.warm_threshold) {
@@ -103,8 +158,10 @@ bool admits_promotion(PromoteOnRead mode, std::uint32_t recent) noexcept {
 }
 
 std::optional<std::string> promotion_reason(const catalog::Row& row, const AccessFigures& figures,
-                                            const TieringConfig& config, TimePoint now) {
-  if (!row.live() || row.hot() || held_by_hand(row, figures)) return std::nullopt;
+                                            const TieringConfig& config, TimePoint now, Held held) {
+  if (!row.live() || row.hot()) return std::nullopt;
+  if (held) return *held == StorageTier::hot ? std::optional(describe_pin(*held)) : std::nullopt;
+  if (held_by_hand(row, figures)) return std::nullopt;
   const std::uint32_t recent = recent_accesses(figures.buckets, config.access_window, now);
   if (recent == 0) return std::nullopt;
   const std::string within = count_of_reads(recent) + " within " + describe_duration(config.access_window);
@@ -152,8 +209,30 @@ std::string describe_placement(catalog::PlacedBy placed_by) {
       return "promote() or demote() by hand";
     case catalog::PlacedBy::remove_copy:
       return "the other copy was removed";
+    case catalog::PlacedBy::pin:
+      return "a tiering run, by a pin";
   }
   return "unknown";
+}
+
+std::string describe_pin(StorageTier tier) { return "pinned to " + std::string(to_string(tier)); }
+
+std::string describe_past_move(const catalog::HistoryEntry& entry) {
+  const bool promoted = is_hotter(entry.note.to, entry.note.from);
+  const std::string unused =
+      "not used for " + describe_duration(std::chrono::seconds{entry.note.unused_seconds});
+  switch (entry.placed_by) {
+    case catalog::PlacedBy::policy:
+      return promoted ? count_of_reads(entry.note.recent_reads) + " within access_window" : unused;
+    case catalog::PlacedBy::pressure:
+      return "to make room in hot, " + unused;
+    case catalog::PlacedBy::read:
+      return "a read, with " + count_of_reads(entry.note.recent_reads) + " within access_window";
+    case catalog::PlacedBy::pin:
+      return describe_pin(entry.note.to);
+    default:
+      return describe_placement(entry.placed_by);
+  }
 }
 
 std::string describe_duration(microseconds duration) {

@@ -27,6 +27,9 @@ struct RunnerCounts {
 /// a run.
 inline constexpr std::size_t kMaxCandidates = 100'000;
 
+/// Entries of the due index that one run looks at after the policy changed; the next goes on.
+inline constexpr std::size_t kRefilesPerRun = 100'000;
+
 /// Thread-safe; one run at a time.
 class Runner {
  public:
@@ -43,6 +46,10 @@ class Runner {
         config_(config),
         warm_enabled_(warm_enabled),
         figures_(std::move(figures)) {}
+
+  /// Before the first run: notices a policy that changed since the last opening. Where entries of the due
+  /// index are now too late, the runs that follow file them anew, kRefilesPerRun at a time.
+  void adopt_policy();
 
   /// Promotes candidates, then goes through what is due.
   TieringResult run(const TieringOptions& options);

@@ -341,6 +341,69 @@ TEST_F(BehaviourTest, CollectionsCountTheirDocuments) {
   EXPECT_EQ(collections[0].bytes, 4U);
 }
 
+/// A store whose policy the test changes between two openings.
+class PolicyChangeTest : public BehaviourTest {
+ protected:
+  PolicyChangeTest() { reopen_with(1000h, 2000h); }
+  TieredStoreConfig config() const override {
+    TieredStoreConfig config = BehaviourTest::config();
+    config.tiering.hot_threshold = hot_threshold_;
+    config.tiering.warm_threshold = warm_threshold_;
+    return config;
+  }
+  void reopen_with(std::chrono::hours hot, std::chrono::hours warm) {
+    hot_threshold_ = hot;
+    warm_threshold_ = warm;
+    open();
+  }
+
+ private:
+  std::chrono::hours hot_threshold_ = 1h;
+  std::chrono::hours warm_threshold_ = 24h;
+};
+
+TEST_F(PolicyChangeTest, AStricterPolicyReachesWhatWasFiledUnderTheOldOne) {
+  for (int i = 0; i < 2500; ++i) put("docs", std::to_string(i));
+  clock_->advance(30h);
+  put("docs", "recent");
+  reopen_with(1h, 24h);
+  const TieringResult planned = store_->run_tiering({.dry_run = true});
+  EXPECT_EQ(planned.demoted, 2500U);
+  const TieringResult made = store_->run_tiering();
+  EXPECT_EQ(made.demoted, 2500U);
+  EXPECT_FALSE(made.more);
+  EXPECT_EQ(store_->get_tier("docs", "7"), StorageTier::cold);
+  EXPECT_EQ(store_->get_tier("docs", "recent"), StorageTier::hot);
+  clock_->advance(2h);
+  EXPECT_EQ(store_->run_tiering().demoted, 1U);
+}
+
+TEST_F(PolicyChangeTest, ARunThatIsStoppedLeavesTheRefilingToTheNext) {
+  put("docs", "a");
+  clock_->advance(30h);
+  reopen_with(1h, 24h);
+  std::stop_source stop;
+  stop.request_stop();
+  const TieringResult stopped = store_->run_tiering({.stop = stop.get_token()});
+  EXPECT_EQ(stopped.demoted, 0U);
+  EXPECT_TRUE(stopped.more);
+  open();  // nor does an opening with the same policy forget it
+  EXPECT_EQ(store_->run_tiering().demoted, 1U);
+}
+
+TEST_F(PolicyChangeTest, AShorterRetentionPurgesWhatWasRemovedBefore) {
+  put("docs", "a");
+  store_->remove("docs", "a");
+  clock_->advance(25h);
+  EXPECT_EQ(store_->stats().tombstones, 1U);
+  store_.reset();
+  TieredStoreConfig stricter = config();
+  stricter.tiering.tombstone_retention = 24h;
+  TieredStore store(stricter, {.clock = clock_});
+  store.run_tiering();
+  EXPECT_EQ(store.stats().tombstones, 0U);
+}
+
 TEST_F(BehaviourTest, ExplainSaysWhyAndWhen) {
   put("c", "i");
   auto explained = store_->explain("c", "i");

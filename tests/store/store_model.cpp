@@ -92,7 +92,7 @@ void StoreModel::step() {
       {40, &StoreModel::remove_copy},  {280, &StoreModel::read},           {30, &StoreModel::read_batch},
       {130, &StoreModel::move},        {50, &StoreModel::run_tiering},     {40, &StoreModel::look},
       {20, &StoreModel::scan},         {20, &StoreModel::collect_garbage}, {60, &StoreModel::advance},
-      {8, &StoreModel::change_faults}, {2, &StoreModel::reopen},
+      {8, &StoreModel::change_faults}, {2, &StoreModel::reopen},           {8, &StoreModel::change_pins},
   };
   unsigned total = 0;
   for (const Choice& choice : kChoices) total += choice.weight;
@@ -315,6 +315,38 @@ void StoreModel::read_batch() {
   for (std::size_t i = 0; i < ids.size(); ++i) check_document({collection, ids[i]}, documents[i]);
 }
 
+void StoreModel::change_pins() {
+  const Key key = draw_key();
+  const auto scope = static_cast<PinScope>(1 + draw(3));
+  // A hot tier full of pinned documents would have room for nothing else.
+  if (setup_.max_size != 0 && scope != PinScope::document) return;
+  const std::string id = scope == PinScope::collection ? ""
+                         : scope == PinScope::prefix   ? "id-" + std::to_string(draw(4))
+                                                       : key.second;
+  const auto target = std::tuple(scope, key.first, id);
+  did_ = "pin or unpin " + key.first + "/" + id + " as " + std::string(to_string(scope));
+  if (chance(0.6)) {
+    EXPECT_EQ(store_->unpin(key.first, scope, id), pins_.erase(target) == 1);
+    return;
+  }
+  const auto tier = static_cast<StorageTier>(draw(3));
+  store_->pin({.collection = key.first, .scope = scope, .id = id, .tier = tier});
+  pins_[target] = tier;
+}
+
+std::optional<StorageTier> StoreModel::pinned(const Key& key) const {
+  const auto& [collection, id] = key;
+  if (const auto found = pins_.find({PinScope::document, collection, id}); found != pins_.end()) {
+    return found->second;
+  }
+  for (std::size_t length = id.size(); length > 0; --length) {
+    const auto found = pins_.find({PinScope::prefix, collection, id.substr(0, length)});
+    if (found != pins_.end()) return found->second;
+  }
+  const auto found = pins_.find({PinScope::collection, collection, ""});
+  return found == pins_.end() ? std::nullopt : std::optional(found->second);
+}
+
 void StoreModel::move() {
   const Key key = draw_key();
   const auto to = static_cast<StorageTier>(draw(3));
@@ -332,7 +364,8 @@ void StoreModel::move() {
   if (failed && !refused) return expect_excused(*failed);
   // Faults of the warm cache (and a thread that makes room) change tiers under our hands.
   if (faults_ || setup_.max_size != 0) return;
-  const bool wrong = !from || (up ? is_colder(to, *from) : is_hotter(to, *from));
+  const bool wrong =
+      !from || pinned(key).value_or(to) != to || (up ? is_colder(to, *from) : is_hotter(to, *from));
   EXPECT_EQ(refused, wrong);
   if (refused) return;
   if (to == *from) {
@@ -458,6 +491,7 @@ void StoreModel::reopen() {
     // Its versions start anew, which the warm cache has seen; but not in the same microsecond.
     clock_->advance(1s);
     documents_.clear();
+    pins_.clear();
     highest_.clear();
     stop_faults();
   } else if (!faults_) {

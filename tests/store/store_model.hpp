@@ -11,6 +11,7 @@
 
 #include <map>
 #include <random>
+#include <tuple>
 
 namespace db4::testing {
 
@@ -54,6 +55,7 @@ class StoreModel {
   void read();
   void read_batch();
   void move();
+  void change_pins();
   void run_tiering();
   void look();
   void scan();
@@ -82,6 +84,8 @@ class StoreModel {
     return std::uniform_int_distribution<std::uint64_t>(0, below - 1)(random_);
   }
   bool chance(double probability) { return std::bernoulli_distribution(probability)(random_); }
+  /// The tier in which the map's pins hold the document, by trying each.
+  [[nodiscard]] std::optional<StorageTier> pinned(const Key& key) const;
   Key draw_key();
   std::string draw_body();
   std::optional<StorageTier> draw_tier();
@@ -104,6 +108,7 @@ class StoreModel {
 
   std::map<Key, Expected> documents_;
   std::map<Key, Version> highest_;  ///< ever acknowledged, through removals
+  std::map<std::tuple<PinScope, std::string, std::string>, StorageTier> pins_;
   std::size_t step_ = 0;
   std::string did_;
 };

@@ -43,6 +43,7 @@ class Audit {
     check_bodies();
     check_due();
     check_access();
+    check_history();
     check_changes();
     check_garbage_and_intents();
     check_objects();
@@ -185,6 +186,17 @@ class Audit {
       const auto row = rows_.find(entry.key);
       if (row == rows_.end() || !row->second.live()) {
         problem(name_of(entry.key) + ": access figures of a document that is gone");
+      }
+    });
+  }
+
+  void check_history() {
+    for_each(engine_, kHistory, [this](const kv::Entry& entry) {
+      const auto row = rows_.find(entry.key);
+      if (row == rows_.end() || !row->second.live()) {
+        problem(name_of(entry.key) + ": a history of a document that is gone");
+      } else if (decode_history(entry.value).empty()) {
+        problem(name_of(entry.key) + ": a history that cannot be read");
       }
     });
   }

@@ -134,5 +134,33 @@ TEST(DescribeDuration, SaysTwoNeighbouringUnits) {
   EXPECT_EQ(describe_duration(24h), "1 d");
 }
 
+TEST(DuePolicy, OnlyAStricterOneMayFallDueEarlier) {
+  const std::string stored = encode_due_policy(kConfig);
+  EXPECT_FALSE(may_fall_due_earlier(stored, kConfig));
+  const auto changed = [&](auto member, auto value) {
+    TieringConfig config = kConfig;
+    config.*member = value;
+    return may_fall_due_earlier(stored, config);
+  };
+  using T = TieringConfig;
+  EXPECT_TRUE(changed(&T::hot_threshold, 30min));
+  EXPECT_TRUE(changed(&T::warm_threshold, 23h));
+  EXPECT_TRUE(changed(&T::access_window, 30min));
+  EXPECT_TRUE(changed(&T::tombstone_retention, 1h));
+  EXPECT_TRUE(changed(&T::access_count_threshold, 6U));
+  EXPECT_FALSE(changed(&T::hot_threshold, 2h));
+  EXPECT_FALSE(changed(&T::warm_threshold, 25h));
+  EXPECT_FALSE(changed(&T::access_window, 2h));
+  EXPECT_FALSE(changed(&T::access_count_threshold, 4U));
+}
+
+TEST(DuePolicy, WhatCannotBeReadIsLookedAtAgain) {
+  const std::string stored = encode_due_policy(kConfig);
+  EXPECT_TRUE(may_fall_due_earlier("", kConfig));
+  EXPECT_TRUE(may_fall_due_earlier(stored.substr(0, stored.size() - 1), kConfig));
+  EXPECT_TRUE(may_fall_due_earlier(stored + "x", kConfig));
+  EXPECT_TRUE(may_fall_due_earlier("\x02" + stored.substr(1), kConfig));
+}
+
 }  // namespace
 }  // namespace db4::tiering

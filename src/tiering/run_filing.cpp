@@ -1,0 +1,116 @@
+// What files entries of the due index anew: what turned out not to be due, a policy that changed, and pins.
+#include "catalog/keys.hpp"
+#include "tiering/run.hpp"
+
+#include <algorithm>
+
+namespace db4::tiering {
+namespace {
+
+constexpr std::size_t kPage = 1000;
+constexpr int kRefileAttempts = 3;
+
+}  // namespace
+
+void Runner::Run::file_at(const std::string& key, const catalog::Row& row, std::int64_t due_us) {
+  catalog::Row after = row;
+  after.due_us = due_us;
+  refiles_.emplace_back(runner_.catalog_).change(key, row, std::move(after));
+}
+
+std::vector<std::string> Runner::Run::commit_refiles() {
+  std::vector<std::string> overtaken;
+  if (refiles_.empty()) return overtaken;
+  const std::vector<bool> filed = runner_.catalog_.commit_all(refiles_, Durability::process);
+  for (std::size_t i = 0; i < filed.size(); ++i) {
+    if (filed[i]) continue;
+    catalog::RowChange& change = refiles_[i].changes().front();
+    leave(change.before->due_us);
+    overtaken.push_back(std::move(change.key));
+  }
+  refiles_.clear();
+  return overtaken;
+}
+
+void Runner::Run::refile_if_late(const std::string& key) {
+  const auto row = find(key);
+  if (!row || row->due_us == 0) return;
+  const AccessFigures figures = row->live() ? runner_.figures_(key) : AccessFigures{};
+  const std::int64_t due_us = std::max(earliest_due_us(*row, figures, runner_.config_), now_us());
+  if (due_us < row->due_us) file_at(key, *row, due_us);
+}
+
+/// A dry run does this too: it moves no document, and its plan would miss what the new policy wants moved.
+void Runner::Run::refile_after_policy_change() {
+  auto last = runner_.catalog_.refiling();
+  if (!last) return;
+  // What is due already is looked at anyway; what is filed anew goes behind this walk, never in front of it.
+  if (last->due_us < now_us()) last = catalog::DueEntry{.due_us = now_us(), .key = {}};
+  for (std::size_t looked = 0; looked < kRefilesPerRun && in_time();) {
+    const auto page =
+        runner_.catalog_.due(last->due_us, std::numeric_limits<std::int64_t>::max() - 1, kPage, last->key);
+    for (const catalog::DueEntry& entry : page) refile_if_late(entry.key);
+    // A row that somebody changed meanwhile may have kept its entry; one that changes all the time is in use.
+    for (int again = 0; again < kRefileAttempts; ++again) {
+      for (const std::string& key : commit_refiles()) refile_if_late(key);
+    }
+    refiles_.clear();
+    looked += page.size();
+    if (page.size() < kPage) return runner_.catalog_.set_refiling(std::nullopt);
+    last = page.back();
+  }
+  runner_.catalog_.set_refiling(last);
+  result_.more = true;
+}
+
+void Runner::Run::apply_pins() {
+  for (const catalog::StoredPin& stored : pins_->all()) {
+    if (!stored.applied_to) continue;
+    if (full_ || !in_time()) {
+      result_.more = true;
+      return;
+    }
+    apply_pin(stored);
+  }
+}
+
+/// Goes through the documents that the pin may hold, kRefilesPerRun at a time, until all were brought to its
+/// tier or filed to be. A dry run only says what would be promoted.
+void Runner::Run::apply_pin(const catalog::StoredPin& stored) {
+  const Pin& pin = stored.pin;
+  const std::string first = catalog::document_key(pin.collection, pin.id);
+  const std::string end = pin.scope == PinScope::document ? first + '\0' : catalog::prefix_end(first);
+  std::string done = *stored.applied_to;
+  bool all = false;
+  for (std::size_t looked = 0; looked < kRefilesPerRun && !full_ && in_time();) {
+    const auto rows = runner_.catalog_.scan_rows(done.empty() ? first : done + '\0', end, kPage);
+    for (const catalog::ScannedRow& scanned : rows) {
+      if (scanned.row.live() && pins_->find(scanned.key) == &pin && !bring_to_pin(scanned, pin)) break;
+      done = scanned.key;
+    }
+    commit_refiles();
+    looked += rows.size();
+    if ((all = rows.empty())) break;
+  }
+  if (!all) result_.more = true;
+  if (!options_.dry_run) {
+    runner_.catalog_.note_applied(pin, all ? std::nullopt : std::optional(std::move(done)));
+  }
+}
+
+/// False where a bound ends the run before it.
+bool Runner::Run::bring_to_pin(const catalog::ScannedRow& scanned, const Pin& pin) {
+  const auto& [key, row] = scanned;
+  if (pin.tier == StorageTier::hot) {
+    if (row.hot()) return true;
+    if (!take(row.size)) return false;
+    promote(key, row, catalog::PlacedBy::pin, describe_pin(pin.tier));
+    return true;
+  }
+  // What is hot, or has a warm copy that it should not have, is found due by this very run.
+  const bool due = row.hot() || (pin.tier == StorageTier::cold && row.due_us != 0);
+  if (due && row.due_us > now_us()) file_at(key, row, now_us());
+  return true;
+}
+
+}  // namespace db4::tiering
