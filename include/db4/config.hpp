@@ -153,6 +153,23 @@ struct CostConfig {
   double per_million_object_reads = 0.36;
 };
 
+struct StatsConfig {
+  /// A sample of the store's figures is kept about this often: at the end of tiering runs, and when the store
+  /// closes; 0: none.
+  std::chrono::milliseconds sample_interval = 5min;
+  /// Samples kept, some 2 KiB each. Past it the older half is thinned: two neighbours become one, so that a
+  /// long past stays visible, more coarsely.
+  std::size_t max_samples = 2048;
+};
+
+/// The socket `live.sock` in hot.path, through which `db4` and others ask a store that a process holds open
+/// (docs/live.md). Only its owner, and root, may connect.
+struct LiveConfig {
+  bool enabled = true;  ///< never for HotType::memory
+  /// Connections at once; more are refused.
+  std::size_t max_clients = 16;
+};
+
 struct TieredStoreConfig {
   HotConfig hot = {};
   WarmConfig warm = {};
@@ -161,6 +178,8 @@ struct TieredStoreConfig {
   AccessPatternTrackerConfig tracker = {};
   ConsistencyConfig consistency = {};
   CostConfig cost = {};
+  StatsConfig stats = {};
+  LiveConfig live = {};
 };
 
 }  // namespace db4

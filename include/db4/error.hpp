@@ -31,6 +31,8 @@ enum class ErrorCode {
 
 /// The code's name as written above, for logs and JSON.
 DB4_API std::string_view to_string(ErrorCode code) noexcept;
+/// The code of that name; nullopt for any other text.
+DB4_API std::optional<ErrorCode> error_code_from_string(std::string_view name) noexcept;
 
 /// What every failing call of db4 throws. The message names the operation and the document where there is
 /// one, says what is wrong, and then what to do about it. Immutable; safe to copy between threads.

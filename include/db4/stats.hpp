@@ -69,6 +69,46 @@ struct CostStats {
   double all_hot = 0;  ///< what the same documents would cost all hot
 };
 
+/// A tier in a sample.
+struct TierSample {
+  std::uint64_t documents = 0;  ///< at the sample's time, as in TierStats
+  std::uint64_t bytes = 0;
+  std::uint64_t hits = 0;  ///< in its interval
+  std::chrono::nanoseconds p50{0};
+  std::chrono::nanoseconds p99{0};
+};
+
+struct CollectionSample {
+  std::string name = {};  ///< empty: all others together
+  std::uint64_t hot_documents = 0;
+  std::uint64_t hot_bytes = 0;
+  std::uint64_t cold_documents = 0;
+  std::uint64_t cold_bytes = 0;
+};
+
+/// What the store's figures were at one time, and what happened in the interval before it. Kept in the store,
+/// so that they outlive the process (StatsConfig).
+struct StatsSample {
+  TimePoint at{};
+  std::chrono::milliseconds interval{0};
+  TierSample hot = {};
+  TierSample warm = {};
+  TierSample cold = {};
+  std::uint64_t read_misses = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t promoted = 0;
+  std::uint64_t demoted = 0;
+  std::uint64_t failed_moves = 0;
+  std::uint64_t puts = 0;  ///< requests to the object store
+  std::uint64_t gets = 0;
+  double hot_storage = 0;                          ///< dollars a month, as in CostStats
+  double cold_storage = 0;                         ///< dollars a month
+  double requests = 0;                             ///< dollars, of the interval
+  double all_hot = 0;                              ///< dollars a month
+  std::vector<CollectionSample> collections = {};  ///< the largest kMaxSampledCollections
+};
+inline constexpr std::size_t kMaxSampledCollections = 12;
+
 struct StoreStats {
   TierStats hot;
   TierStats warm;

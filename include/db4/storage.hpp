@@ -11,6 +11,7 @@
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
 #include <db4/object_store.hpp>
+#include <db4/operations.hpp>
 #include <db4/pin.hpp>
 #include <db4/random.hpp>
 #include <db4/stats.hpp>

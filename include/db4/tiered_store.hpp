@@ -115,6 +115,28 @@ struct CollectionInfo {
   std::uint64_t cold_bytes = 0;
 };
 
+/// A document that is read much: out of memory, so since the process opened the store.
+struct BusyDocument {
+  std::string collection = {};
+  std::string id = {};
+  std::uint32_t recent_access_count = 0;  ///< reads within access_window
+};
+
+/// What a store is.
+struct StoreInfo {
+  std::string id = {};       ///< 16 hex digits, drawn when it was made
+  std::uint32_t format = 0;  ///< of its catalogue
+  HotType hot_type = HotType::memory;
+  WarmType warm_type = WarmType::memory;
+  bool warm_enabled = false;
+  ColdType cold_type = ColdType::memory;
+  Durability durability = Durability::none;
+  Compression compression = Compression::none;
+  std::int64_t pid = 0;  ///< of the process that has it open: this one
+  TimePoint now{};       ///< by the store's clock
+  std::chrono::milliseconds uptime{0};
+};
+
 struct Explanation {
   std::string collection = {};
   std::string id = {};
@@ -238,6 +260,12 @@ class DB4_API TieredStore {
   /// Why a document is where it is; nullopt where there is none.
   std::optional<Explanation> explain(std::string_view collection, std::string_view id);
   StoreStats stats();
+  StoreInfo info();
+  /// Documents with reads within access_window, the most first, at most `limit` (and those that the access
+  /// tracker has room for).
+  std::vector<BusyDocument> busiest(std::size_t limit = 10);
+  /// The samples from `since` on, oldest first (StatsConfig).
+  std::vector<StatsSample> samples(TimePoint since = {});
 
   HotStorage& hot_storage() noexcept;
   WarmStorage& warm_storage() noexcept;

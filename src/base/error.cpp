@@ -65,6 +65,14 @@ std::string_view to_string(ErrorCode code) noexcept {
   return "unknown";
 }
 
+std::optional<ErrorCode> error_code_from_string(std::string_view name) noexcept {
+  for (int value = 0; value <= static_cast<int>(ErrorCode::internal); ++value) {
+    const auto code = static_cast<ErrorCode>(value);
+    if (name == to_string(code)) return code;
+  }
+  return std::nullopt;
+}
+
 Error::Error(ErrorCode code, std::string problem, std::string advice)
     : Error(code, {}, std::move(problem), std::move(advice), 0) {}
 

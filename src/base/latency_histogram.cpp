@@ -111,6 +111,16 @@ std::chrono::nanoseconds LatencySnapshot::percentile(double percent) const noexc
   return max();
 }
 
+LatencySnapshot LatencySnapshot::since(const LatencySnapshot& earlier) const {
+  LatencySnapshot out = *this;
+  for (std::size_t i = 0; i < std::min(out.buckets_.size(), earlier.buckets_.size()); ++i) {
+    out.buckets_[i] -= std::min(out.buckets_[i], earlier.buckets_[i]);
+  }
+  out.count_ -= std::min(out.count_, earlier.count_);
+  out.sum_ns_ -= std::min(out.sum_ns_, earlier.sum_ns_);
+  return out;
+}
+
 void LatencySnapshot::merge(const LatencySnapshot& other) {
   if (buckets_.size() < other.buckets_.size()) buckets_.resize(other.buckets_.size());
   for (std::size_t i = 0; i < other.buckets_.size(); ++i) buckets_[i] += other.buckets_[i];

@@ -36,6 +36,8 @@ class LatencySnapshot {
   [[nodiscard]] std::chrono::nanoseconds percentile(double percent) const noexcept;
   /// Adds what another snapshot holds.
   void merge(const LatencySnapshot& other);
+  /// What was recorded after `earlier`, a snapshot of the same histogram; min and max stay those of all.
+  [[nodiscard]] LatencySnapshot since(const LatencySnapshot& earlier) const;
 
  private:
   friend class LatencyHistogram;

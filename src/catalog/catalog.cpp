@@ -12,11 +12,12 @@
 namespace db4::catalog {
 namespace {
 
-constexpr std::uint32_t kCatalogFormat = 1;
 /// The node of a store on one machine; past one machine each process draws its own.
 constexpr std::uint64_t kLocalNode = 0;
 constexpr std::size_t kAccessBatch = 1000;
 constexpr std::size_t kChangesPage = 1000;
+/// Far over stats.max_samples' own limit.
+constexpr std::size_t kMaxSamples = 1'000'000;
 
 template <typename Integer>
 std::string encoded(Integer value) {
@@ -300,6 +301,34 @@ bool Catalog::add_access(std::span<const KeyAccess> figures) {
   }
   if (batch.empty()) return true;
   return queue_.commit(batch, std::min(options_.durability, Durability::process)).committed();
+}
+
+std::vector<Catalog::Sample> Catalog::samples(std::int64_t from_us, std::size_t limit) const {
+  std::vector<Sample> out;
+  std::string begin = timed_key(std::max<std::int64_t>(from_us, 0), {});
+  while (out.size() < limit) {
+    auto page = engine_->scan(
+        {.space = kSamples, .begin = begin, .end = {}, .limit = std::min(limit - out.size(), kChangesPage)});
+    if (page.empty()) break;
+    begin = page.back().key + '\0';
+    for (kv::Entry& entry : page) {
+      if (entry.key.size() == 8)
+        out.push_back({.at_us = time_of(entry.key), .value = std::move(entry.value)});
+    }
+  }
+  return out;
+}
+
+std::size_t Catalog::count_samples() const {
+  return engine_->scan({.space = kSamples, .begin = {}, .end = {}, .limit = kMaxSamples, .keys_only = true})
+      .size();
+}
+
+void Catalog::replace_samples(std::span<const std::int64_t> gone, std::span<const Sample> made) {
+  kv::Batch batch;
+  for (const std::int64_t at_us : gone) batch.erase(kSamples, timed_key(at_us, {}));
+  for (const Sample& sample : made) batch.put(kSamples, timed_key(sample.at_us, {}), sample.value);
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
 }
 
 Totals Catalog::totals() const { return read_totals(*engine_); }

@@ -16,10 +16,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace db4::catalog {
+
+inline constexpr std::uint32_t kCatalogFormat = 1;
 
 struct CatalogOptions {
   Durability durability = Durability::disk;
@@ -131,6 +134,17 @@ class Catalog {
   bool remove_pin(std::string_view collection, PinScope scope, std::string_view id);
   /// How far the pin's documents were brought to its tier (nullopt: all), unless it was changed since.
   void note_applied(const Pin& pin, const std::optional<std::string>& applied_to);
+
+  // -- samples of figures: time and bytes, for the store alone --
+  struct Sample {
+    std::int64_t at_us = 0;
+    std::string value;
+  };
+  /// Of the times from `from_us` on, in order.
+  [[nodiscard]] std::vector<Sample> samples(std::int64_t from_us, std::size_t limit) const;
+  [[nodiscard]] std::size_t count_samples() const;
+  /// Erases those of the times in `gone`, then adds `made`, in one batch. Not synced: samples are for people.
+  void replace_samples(std::span<const std::int64_t> gone, std::span<const Sample> made);
 
   // -- objects --
   /// Commits the intent to put an object of this name, synced whatever the durability.

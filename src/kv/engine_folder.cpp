@@ -69,10 +69,6 @@ Error to_system_error(int error, const std::string& operation, const std::filesy
   }
 }
 
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 EngineFolder::EngineFolder(std::filesystem::path path, std::string type, int format)
     : path_(std::move(path)), type_(std::move(type)), format_(format) {
   if (path_.empty()) {

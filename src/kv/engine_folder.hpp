@@ -5,6 +5,7 @@
 //   ENGINE   "db4-engine <type> <format>\n": what the rest of the folder is
 //   SYNCED   a number that what recovery finds must reach (SyncedMark)
 
+#include "base/file_descriptor.hpp"
 #include "kv/engine.hpp"
 
 #include <utility>
@@ -13,23 +14,6 @@ namespace db4::kv {
 
 /// What `error` (an errno) means for `operation` on `path`.
 Error to_system_error(int error, const std::string& operation, const std::filesystem::path& path);
-
-/// Closes a file descriptor when it goes.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileDescriptor();
-  [[nodiscard]] int get() const noexcept { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// Holds the folder's lock as long as it lives. The lock belongs to the open file, so it goes with the
 /// process however that ends, and a second opening in the same process is refused like one in another.

@@ -11,18 +11,6 @@
 
 namespace db4::objects {
 
-FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
-  if (this != &other) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = other.release();
-  }
-  return *this;
-}
-
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 FileDescriptor open_at(int folder, const std::string& path, int flags, unsigned mode) {
   int fd = -1;
   do {

@@ -1,5 +1,7 @@
 #pragma once
-// File descriptors that close themselves, and what errno means to a caller.
+// Files by descriptor, and what errno means to a caller.
+
+#include "base/file_descriptor.hpp"
 
 #include <db4/types.hpp>
 
@@ -7,27 +9,6 @@
 #include <string_view>
 
 namespace db4::objects {
-
-/// Owns one descriptor. Move-only.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-  ~FileDescriptor();
-
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  [[nodiscard]] bool open() const noexcept { return fd_ >= 0; }
-  int release() noexcept {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
- private:
-  int fd_ = -1;
-};
 
 /// openat with O_CLOEXEC, repeated where a signal interrupts it; not open() where it failed (errno says why).
 FileDescriptor open_at(int folder, const std::string& path, int flags, unsigned mode = 0);

@@ -7,8 +7,10 @@
 #include "catalog/catalog.hpp"
 #include "cold/cold_state.hpp"
 #include "hot/hot_state.hpp"
+#include "live/server.hpp"
 #include "store/gate.hpp"
 #include "store/metrics.hpp"
+#include "store/sampler.hpp"
 #include "tiering/background.hpp"
 #include "tiering/mover.hpp"
 #include "tiering/policy.hpp"
@@ -49,7 +51,13 @@ class TieredStore::Impl {
   std::vector<CollectionInfo> collections();
   std::optional<Explanation> explain(std::string_view collection, std::string_view id);
   StoreStats stats();
+  [[nodiscard]] StoreInfo info() const;
+  std::vector<BusyDocument> busiest(std::size_t limit);
+  std::vector<StatsSample> samples(TimePoint since) { return sampler_.samples(since); }
   void flush_access_figures();
+  /// Answers on the live socket, where the configuration wants it. A store without one is as good as any:
+  /// what keeps it from listening is told by stats().
+  void listen(TieredStore& store);
   void close();
 
   /// Runs a public call: counts it in, and puts the operation and the document in front of what it throws.
@@ -123,11 +131,13 @@ class TieredStore::Impl {
                                     const AccessFigures& figures, const std::optional<Pin>& pin,
                                     TimePoint now);
   [[nodiscard]] CostStats bill(const StoreStats& stats) const;
+  void take_sample(bool closing);
 
   const TieredStoreConfig config_;
   const std::shared_ptr<Clock> clock_;
   const std::shared_ptr<RandomSource> random_;
   const std::int64_t half_window_us_;
+  const MonotonicTime opened_at_;
   store::Gate gate_;
   store::Metrics metrics_;
   AccessPatternTracker tracker_;
@@ -139,8 +149,11 @@ class TieredStore::Impl {
   ColdStorage cold_;
   tiering::Mover mover_;
   tiering::Runner runner_;
-  /// Last: it uses all of the above.
+  store::Sampler sampler_;
+  /// Last: they use all of the above.
   std::unique_ptr<tiering::Background> background_;
+  std::unique_ptr<live::Server> server_;
+  std::string listen_error_;
 };
 
 namespace store {

@@ -2,6 +2,8 @@
 #include "catalog/keys.hpp"
 #include "store/impl.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace db4 {
@@ -56,7 +58,10 @@ ScanPage TieredStore::Impl::scan(std::string_view collection, const ScanOptions&
           {.id = std::string(catalog::id_of(scanned.key)),
            .meta = tiering::make_meta(scanned.row, figures_of(scanned.key), tier, config_.tiering, now)});
     }
-    if (rows.empty()) return page;
+    if (rows.empty()) {
+      page.cursor.clear();
+      return page;
+    }
     seen += rows.size();
     page.cursor = catalog::id_of(rows.back().key);
     if (page.items.size() == options.limit) return page;
@@ -152,6 +157,43 @@ CostStats TieredStore::Impl::bill(const StoreStats& stats) const {
   return cost;
 }
 
+StoreInfo TieredStore::Impl::info() const {
+  return {.id = catalog_->store_id(),
+          .format = catalog::kCatalogFormat,
+          .hot_type = config_.hot.type,
+          .warm_type = config_.warm.type,
+          .warm_enabled = config_.warm.max_size > 0,
+          .cold_type = config_.cold.type,
+          .durability = config_.hot.durability,
+          .compression = config_.cold.compression,
+          .pid = ::getpid(),
+          .now = clock_->now(),
+          .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(clock_->monotonic() - opened_at_)};
+}
+
+std::vector<BusyDocument> TieredStore::Impl::busiest(std::size_t limit) {
+  drain_accesses();
+  std::vector<BusyDocument> out;
+  const TimePoint now = clock_->now();
+  for (KeyAccess& access : tracker_.busiest(1, limit)) {
+    out.push_back(
+        {.collection = std::move(access.collection),
+         .id = std::move(access.id),
+         .recent_access_count = recent_accesses(access.figures.buckets, config_.tiering.access_window, now)});
+  }
+  return out;
+}
+
+void TieredStore::Impl::take_sample(bool closing) {
+  sampler_.take(closing, [this] {
+    return store::Figures{.stats = stats(),
+                          .collections = collections(),
+                          .hot = metrics_.hot.latency.snapshot(),
+                          .warm = metrics_.warm.latency.snapshot(),
+                          .cold = metrics_.cold.latency.snapshot()};
+  });
+}
+
 StoreStats TieredStore::Impl::stats() {
   StoreStats out;
   out.hot_storage = hot_.stats();
@@ -192,6 +234,7 @@ StoreStats TieredStore::Impl::stats() {
   out.lost_access_figures = tracker_.lost_figures() + hot_.state().cache().stats().dropped_accesses;
   out.write_latency = store::summarize(metrics_.writing);
   out.last_background_error = background_->last_error();
+  if (out.last_background_error.empty()) out.last_background_error = listen_error_;
   out.cost = bill(out);
   return out;
 }

@@ -185,6 +185,7 @@ TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
         cold_.collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop});
     if (garbage.failed_objects > 0) result.errors.push_back("garbage: " + garbage.first_error);
     catalog_->trim_changes();
+    take_sample(/*closing=*/false);
   }
   return result;
 }

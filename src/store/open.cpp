@@ -4,6 +4,8 @@
 #include "store/impl.hpp"
 #include "warm/warm_caches.hpp"
 
+#include <db4/operations.hpp>
+
 namespace db4 {
 namespace {
 
@@ -51,6 +53,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       clock_(components.clock ? std::move(components.clock) : system_clock()),
       random_(components.random ? std::move(components.random) : system_random()),
       half_window_us_(std::chrono::microseconds{config_.tiering.access_window}.count() / 2),
+      opened_at_(clock_->monotonic()),
       tracker_(config_.tracker, clock_),
       catalog_(open_catalog(config_, clock_, *random_)),
       hot_(std::make_unique<HotStorage::State>(
@@ -68,7 +71,8 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
       runner_(*catalog_, hot_.state(), warm_, mover_, clock_, config_.tiering,
               config_.warm.max_size > 0 || components.warm_cache != nullptr,
-              [this](std::string_view key) { return figures_of(key); }) {
+              [this](std::string_view key) { return figures_of(key); }),
+      sampler_(*catalog_, clock_, config_.stats) {
   catalog_->add_listener(&hot_.state());
   // A cache that outlived its store holds versions which this one counts anew, for other bodies.
   if (catalog_->is_new()) warm_.clear();
@@ -78,6 +82,19 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       tiering::Background::Jobs{.scheduled = [this](const std::stop_token& stop) { scheduled_run(stop); },
                                 .pressure = [this](const std::stop_token& stop) { relieve_pressure(stop); }});
   hot_.state().on_pressure([this] { background_->hurry(); });
+}
+
+void TieredStore::Impl::listen(TieredStore& store) {
+  if (!config_.live.enabled || config_.hot.type == HotType::memory) return;
+  try {
+    server_ = std::make_unique<live::Server>(
+        config_.hot.path, config_.live.max_clients,
+        [&store](std::string_view json, std::string_view body, const std::stop_token& stop) {
+          return run_operation(store, json, body, stop);
+        });
+  } catch (const std::exception& error) {
+    listen_error_ = std::string("the live socket: ") + error.what();
+  }
 }
 
 TieredStore::Impl::~Impl() {
@@ -91,17 +108,19 @@ TieredStore::Impl::~Impl() {
 void TieredStore::Impl::close() {
   if (!gate_.close()) return;
   hot_.state().stop_waiting();
+  if (server_) server_->stop();
   gate_.wait_until_empty();
   background_->stop();
-  cold_.state().close();
-  warm_.close();
-  refreshers_.stop();
   std::exception_ptr failure;
   try {
     flush_access_figures();
+    take_sample(/*closing=*/true);
   } catch (const std::exception&) {
     failure = std::current_exception();
   }
+  cold_.state().close();
+  warm_.close();
+  refreshers_.stop();
   catalog_->close();
   if (failure) std::rethrow_exception(failure);
 }

@@ -63,6 +63,7 @@ std::string_view or_default(const std::string& content_type, std::string_view ot
 
 TieredStore::TieredStore(TieredStoreConfig config, Components components) try
     : impl_(std::make_unique<Impl>(std::move(config), std::move(components))) {
+  impl_->listen(*this);
 } catch (const Error& error) {
   throw error.with_context("open");
 }
@@ -214,6 +215,18 @@ std::optional<Explanation> TieredStore::explain(std::string_view collection, std
 
 StoreStats TieredStore::stats() {
   return impl_->run("stats", {}, {}, [&] { return impl_->stats(); });
+}
+
+StoreInfo TieredStore::info() {
+  return impl_->run("info", {}, {}, [&] { return impl_->info(); });
+}
+
+std::vector<BusyDocument> TieredStore::busiest(std::size_t limit) {
+  return impl_->run("busiest", {}, {}, [&] { return impl_->busiest(limit); });
+}
+
+std::vector<StatsSample> TieredStore::samples(TimePoint since) {
+  return impl_->run("samples", {}, {}, [&] { return impl_->samples(since); });
 }
 
 void TieredStore::flush_access_figures() {

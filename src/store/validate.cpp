@@ -97,6 +97,14 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   if (config.cold.garbage_grace < 0ms || config.cold.intent_deadline <= 0ms) {
     refuse("cold.garbage_grace or cold.intent_deadline is not positive", "set grace >= 0 and deadline > 0");
   }
+  if (config.live.enabled && (config.live.max_clients == 0 || config.live.max_clients > 1000)) {
+    refuse("live.max_clients is not from 1 to 1,000", "set it in range, or live.enabled to false");
+  }
+  if (config.stats.sample_interval < 0ms || config.stats.max_samples < 16 ||
+      config.stats.max_samples > 100'000) {
+    refuse("stats.sample_interval is negative, or stats.max_samples is not from 16 to 100,000",
+           "set them in range; sample_interval 0 keeps no samples");
+  }
   codec::check_compression_level(config.cold.compression, config.cold.compression_level);
   check_tiering(config.tiering);
 }

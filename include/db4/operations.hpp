@@ -1,0 +1,52 @@
+#pragma once
+// Operations: what a program asks of a store in JSON, in this process or through the store's live socket. The
+// command line is made of them. The requests and replies are described in docs/json.md and stay stable.
+
+#include <db4/tiered_store.hpp>
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+namespace db4 {
+
+struct OperationReply {
+  std::string json = {};  ///< one object
+  std::string body = {};  ///< a document's body, for "get"
+};
+
+/// Runs one: `request_json` is an object with "op" and its arguments, `body` a document's body for "put". Any
+/// thread. Throws what the store's calls throw; invalid_argument for a request that is none: not an object,
+/// an operation or an argument that does not exist, or a value of the wrong kind.
+DB4_API OperationReply run_operation(TieredStore& store, std::string_view request_json,
+                                     std::string_view body = {}, const std::stop_token& stop = {});
+
+inline constexpr std::size_t kMaxOperationRequestBytes = 64ULL << 10;  ///< of the JSON
+inline constexpr std::size_t kMaxOperationListed = 1000;               ///< documents or moves in one reply
+
+/// The same through the unix socket of the process that holds a store (LiveConfig). Thread-safe: one
+/// operation at a time, in turn.
+///
+///     if (auto live = db4::LiveClient::connect("data/hot")) std::cout << live->run(R"({"op":
+///     "stats"})").json;
+class DB4_API LiveClient {
+ public:
+  /// Null where nobody listens. `hot_path`: the store's hot.path. Throws permission_denied (another user's
+  /// store), unsupported (a holder that speaks another protocol version), unavailable.
+  static std::unique_ptr<LiveClient> connect(const std::filesystem::path& hot_path);
+  ~LiveClient();
+  LiveClient(const LiveClient&) = delete;
+  LiveClient& operator=(const LiveClient&) = delete;
+
+  /// Throws what the store over there threw; unavailable where the connection broke, which for an operation
+  /// that changes something leaves open whether it did.
+  OperationReply run(std::string_view request_json, std::string_view body = {});
+
+ private:
+  class State;
+  explicit LiveClient(std::unique_ptr<State> state) noexcept;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace db4

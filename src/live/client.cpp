@@ -1,0 +1,56 @@
+#include "live/protocol.hpp"
+
+#include <mutex>
+
+namespace db4 {
+
+class LiveClient::State {
+ public:
+  explicit State(net::LocalSocket socket) noexcept : socket_(std::move(socket)) {}
+
+  OperationReply run(std::string_view request_json, std::string_view body) {
+    const std::scoped_lock one_at_a_time(mutex_);
+    if (request_json.size() > kMaxOperationRequestBytes || body.size() > kMaxBodyBytes) {
+      throw Error(ErrorCode::too_large, "the request is over the limits of an operation",
+                  "send a smaller one");
+    }
+    const bool sent = live::send_frame(
+        socket_,
+        {.kind = live::FrameKind::request, .json = std::string(request_json), .body = std::string(body)});
+    // Also where sending failed: whoever refused us may have said why.
+    auto frame = live::receive_frame(socket_, live::kMaxReplyBytes, sent ? kLongestOperation : kLastWords);
+    if (!frame) {
+      throw Error(ErrorCode::unavailable, "the process that holds the store closed the connection",
+                  "it may be ending: repeat, and look whether what you asked for was done");
+    }
+    if (frame->kind == live::FrameKind::error) throw live::decode_error(frame->json);
+    return {.json = std::move(frame->json), .body = std::move(frame->body)};
+  }
+
+ private:
+  /// A tiering run has bounds of its own; this one is against a holder that hangs.
+  static constexpr std::chrono::milliseconds kLongestOperation{3'600'000};
+  static constexpr std::chrono::milliseconds kLastWords{1'000};
+  std::mutex mutex_;
+  net::LocalSocket socket_;
+};
+
+std::unique_ptr<LiveClient> LiveClient::connect(const std::filesystem::path& hot_path) {
+  auto socket = net::LocalSocket::connect(hot_path, live::kSocketName);
+  if (!socket) return nullptr;
+  // A socket that somebody else put there must not get our documents.
+  if (!socket->peer_is_owner()) {
+    throw Error(ErrorCode::permission_denied, "another user's process listens in " + hot_path.string(),
+                "run as the user who owns the store");
+  }
+  return std::unique_ptr<LiveClient>(new LiveClient(std::make_unique<State>(std::move(*socket))));
+}
+
+LiveClient::LiveClient(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
+LiveClient::~LiveClient() = default;
+
+OperationReply LiveClient::run(std::string_view request_json, std::string_view body) {
+  return state_->run(request_json, body);
+}
+
+}  // namespace db4
