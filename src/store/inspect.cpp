@@ -199,8 +199,11 @@ StoreStats TieredStore::Impl::stats() {
   out.hot_storage = hot_.stats();
   out.warm_storage = warm_.stats();
   out.cold_storage = cold_.stats();
-  out.hot = {.documents = out.hot_storage.documents,
-             .bytes = out.hot_storage.bytes,
+  // Of one moment: a document that moves meanwhile is counted once.
+  const catalog::Totals totals = catalog_->totals();
+  using catalog::Metric;
+  out.hot = {.documents = totals[Metric::hot_documents],
+             .bytes = totals[Metric::hot_bytes],
              .hits = metrics_.hot.hits.value() + out.hot_storage.cache_hits,
              .misses = metrics_.hot.misses.value(),
              .latency = store::summarize(metrics_.hot.latency)};
@@ -209,8 +212,8 @@ StoreStats TieredStore::Impl::stats() {
               .hits = metrics_.warm.hits.value(),
               .misses = metrics_.warm.misses.value(),
               .latency = store::summarize(metrics_.warm.latency)};
-  out.cold = {.documents = out.cold_storage.documents,
-              .bytes = out.cold_storage.bytes,
+  out.cold = {.documents = totals[Metric::cold_documents],
+              .bytes = totals[Metric::cold_bytes],
               .hits = metrics_.cold.hits.value(),
               .misses = metrics_.cold.misses.value(),
               .latency = store::summarize(metrics_.cold.latency)};
@@ -230,7 +233,7 @@ StoreStats TieredStore::Impl::stats() {
   const kv::EngineStats engine = catalog_->engine_stats();
   out.commits = engine.commits;
   out.syncs = engine.syncs;
-  out.tombstones = catalog_->totals()[catalog::Metric::tombstones];
+  out.tombstones = totals[Metric::tombstones];
   out.lost_access_figures = tracker_.lost_figures() + hot_.state().cache().stats().dropped_accesses;
   out.write_latency = store::summarize(metrics_.writing);
   out.last_background_error = background_->last_error();

@@ -1,5 +1,6 @@
 // What api.md promises of TieredStore, line by line, and what bad input gets.
 #include "support/temporary_folder.hpp"
+#include "support/thread_sanitizer.hpp"
 
 #include <db4/storage.hpp>
 
@@ -25,7 +26,9 @@ class BehaviourTest : public ::testing::Test {
   }
 
   virtual TieredStoreConfig config() const {
-    return {.hot = {.path = folder_.path() / "hot", .durability = Durability::process},
+    return {.hot = {.type = testing::kDiskEngine,
+                    .path = folder_.path() / "hot",
+                    .durability = Durability::process},
             .cold = {.path = folder_.path() / "cold"},
             .tiering = {.interval = 0ms}};
   }

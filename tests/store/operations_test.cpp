@@ -1,6 +1,7 @@
 // Operations: each with its reply, in this process and through the live socket; and requests that are none.
 #include "live/protocol.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/thread_sanitizer.hpp"
 
 #include <db4/operations.hpp>
 #include <db4/storage.hpp>
@@ -29,13 +30,14 @@ class OperationsTest : public ::testing::TestWithParam<Way> {
   void open(std::size_t max_clients = 16) {
     client_.reset();
     store_.reset();
-    store_ = std::make_unique<TieredStore>(
-        TieredStoreConfig{.hot = {.path = folder_.path() / "hot", .durability = Durability::process},
-                          .cold = {.path = folder_.path() / "cold"},
-                          .tiering = {.interval = 0ms},
-                          .stats = {.sample_interval = 10min},
-                          .live = {.max_clients = max_clients}},
-        Components{.clock = clock_});
+    store_ = std::make_unique<TieredStore>(TieredStoreConfig{.hot = {.type = testing::kDiskEngine,
+                                                                     .path = folder_.path() / "hot",
+                                                                     .durability = Durability::process},
+                                                             .cold = {.path = folder_.path() / "cold"},
+                                                             .tiering = {.interval = 0ms},
+                                                             .stats = {.sample_interval = 10min},
+                                                             .live = {.max_clients = max_clients}},
+                                           Components{.clock = clock_});
     if (GetParam() == Way::live) {
       client_ = LiveClient::connect(folder_.path() / "hot");
       ASSERT_NE(client_, nullptr);
@@ -130,7 +132,7 @@ TEST_P(OperationsTest, FiguresTopAndSamples) {
   EXPECT_EQ(top.at("stats").at("writes"), 2);
   const json stats = ask({{"op", "stats"}});
   EXPECT_EQ(stats.at("tiers").at("hot").at("hits"), 6);
-  EXPECT_EQ(stats.at("store").at("hot_type"), "rocksdb");
+  EXPECT_EQ(stats.at("store").at("hot_type"), to_string(testing::kDiskEngine));
   EXPECT_EQ(stats.at("store").at("id").get<std::string>().size(), 16U);
   EXPECT_EQ(stats.at("last_background_error"), "");
   EXPECT_TRUE(ask({{"op", "samples"}}).at("samples").empty());
@@ -220,8 +222,8 @@ TEST_P(LiveTest, ALeftOverSocketIsReplaced) {
 
 TEST_P(LiveTest, AFolderDeeperThanASocketsAddressIsNoObstacle) {
   const auto deep = folder_.path() / std::string(120, 'd') / "hot";
-  TieredStore store(
-      {.hot = {.path = deep, .durability = Durability::process}, .cold = {.path = deep / "cold"}});
+  TieredStore store({.hot = {.type = testing::kDiskEngine, .path = deep, .durability = Durability::process},
+                     .cold = {.path = deep / "cold"}});
   const auto client = LiveClient::connect(deep);
   ASSERT_NE(client, nullptr);
   EXPECT_THAT(client->run(R"({"op": "ls"})").json, HasSubstr("collections"));
@@ -295,7 +297,9 @@ TEST_P(LiveTest, BytesThatAreNoFrameGetAnErrorAndAClosedConnection) {
 
 TEST(LiveOff, NobodyListensWhereItIsSwitchedOffOrNothingIsOnDisk) {
   const testing::TemporaryFolder folder;
-  TieredStore store({.hot = {.path = folder.path() / "hot", .durability = Durability::process},
+  TieredStore store({.hot = {.type = testing::kDiskEngine,
+                             .path = folder.path() / "hot",
+                             .durability = Durability::process},
                      .cold = {.path = folder.path() / "cold"},
                      .live = {.enabled = false}});
   EXPECT_EQ(LiveClient::connect(folder.path() / "hot"), nullptr);

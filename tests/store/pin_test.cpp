@@ -1,6 +1,7 @@
 // Pins: what they hold, against policy, reads, writes, pressure and hands; and what a document's history
 // says.
 #include "support/temporary_folder.hpp"
+#include "support/thread_sanitizer.hpp"
 
 #include <db4/storage.hpp>
 
@@ -18,7 +19,8 @@ class PinTest : public ::testing::Test {
 
   void open(std::uint64_t max_size = 0) {
     store_.reset();
-    store_ = std::make_unique<TieredStore>(TieredStoreConfig{.hot = {.path = folder_.path() / "hot",
+    store_ = std::make_unique<TieredStore>(TieredStoreConfig{.hot = {.type = testing::kDiskEngine,
+                                                                     .path = folder_.path() / "hot",
                                                                      .max_size = max_size,
                                                                      .durability = Durability::process,
                                                                      .full_timeout = 50ms},

@@ -1,6 +1,7 @@
 // Samples: what they hold, how they are merged and thinned, and that they outlive the process.
 #include "store/sampler.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/thread_sanitizer.hpp"
 
 #include <db4/storage.hpp>
 
@@ -16,7 +17,9 @@ class SamplesTest : public ::testing::Test {
   void open() {
     store_.reset();
     store_ = std::make_unique<TieredStore>(
-        TieredStoreConfig{.hot = {.path = folder_.path() / "hot", .durability = Durability::process},
+        TieredStoreConfig{.hot = {.type = testing::kDiskEngine,
+                                  .path = folder_.path() / "hot",
+                                  .durability = Durability::process},
                           .cold = {.path = folder_.path() / "cold"},
                           .tiering = {.interval = 0ms},
                           .stats = {.sample_interval = 10min, .max_samples = 16}},

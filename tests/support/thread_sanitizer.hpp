@@ -2,6 +2,8 @@
 // Whether this build runs under ThreadSanitizer. RocksDB is linked as it is packaged, without
 // instrumentation, so there its own threads are reported as races with themselves.
 
+#include <db4/config.hpp>
+
 namespace db4::testing {
 
 #if defined(__SANITIZE_THREAD__)
@@ -18,5 +20,8 @@ inline constexpr bool kThreadSanitizer = false;
 
 inline constexpr const char* kRocksDbUnderThreadSanitizer =
     "RocksDB is not instrumented; the same code runs over the memory engine";
+
+/// An engine on disk for tests to which it does not matter which.
+inline constexpr HotType kDiskEngine = kThreadSanitizer ? HotType::sqlite : HotType::rocksdb;
 
 }  // namespace db4::testing
