@@ -38,8 +38,7 @@ in a folder.
 set(CPACK_DEBIAN_DB4_LIBRARY_PACKAGE_NAME "${library}")
 set(CPACK_DEBIAN_DB4_LIBRARY_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_DB4_LIBRARY_PACKAGE_SHLIBDEPS ON)
-# Whoever links the library needs exactly this release: there is no ABI promise before 1.0. (CPack can write these two
-# files too, and adds scripts that call ldconfig where a trigger is enough.)
+# Whoever links the library needs exactly this release: there is no ABI promise before 1.0.
 file(WRITE "${PROJECT_BINARY_DIR}/debian/shlibs"
      "libdb4-storage ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} ${this_library}\n")
 file(WRITE "${PROJECT_BINARY_DIR}/debian/triggers" "activate-noawait ldconfig\n")

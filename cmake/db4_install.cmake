@@ -22,6 +22,7 @@ if(DB4_BUILD_CLI)
   endforeach()
 endif()
 
+include(CMakePackageConfigHelpers)
 set(DB4_PACKAGE_FOLDER "${CMAKE_INSTALL_LIBDIR}/cmake/db4")
 install(EXPORT db4-targets NAMESPACE db4:: DESTINATION "${DB4_PACKAGE_FOLDER}" COMPONENT db4_development)
 list(TRANSFORM DB4_PKG_MODULES REPLACE "(.+)" "\"\\1\"" OUTPUT_VARIABLE quoted_modules)
