@@ -88,6 +88,22 @@ headers() {
 
 step "what packages say of db4"
 quietly cmake -DVERSION="$version" -P $here/packaging.cmake
+if command -v python3 >/dev/null; then
+  find packaging -name '*.py' -print0 |
+    quietly xargs -0 -n 1 python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())'
+fi
+
+step "docs/installing.md shows what is tested"
+# block FILE: the block of the document that is marked as standing in that file.
+block() {
+  awk -v mark="<!-- test: from $1 -->" \
+    '$0 == mark { on = 1; next } on && /^```$/ { exit } on && !/^```/' docs/installing.md
+}
+for way in find_package add_subdirectory fetch_content; do
+  shown=$(block "$here/$way/CMakeLists.txt")
+  [ -n "$shown" ] && [[ "$(<"$here/$way/CMakeLists.txt")" == *"$shown"* ]] ||
+    fail "docs/installing.md shows another project than $here/$way"
+done
 
 install static "$static_build"
 installed static
