@@ -1,6 +1,13 @@
 # Everything db4 links, found once. Debian's packages are enough; see scripts/packages.sh for their names.
-find_package(Threads REQUIRED)
-find_package(nlohmann_json 3.11 REQUIRED)
+#
+# The targets are seen in the whole project: where db4 is part of another one, that one links db4 from its own
+# folders. What it has found or built itself (nlohmann_json, say) is taken as it is.
+if(NOT TARGET Threads::Threads)
+  find_package(Threads REQUIRED GLOBAL)
+endif()
+if(NOT TARGET nlohmann_json::nlohmann_json)
+  find_package(nlohmann_json 3.11 REQUIRED GLOBAL)
+endif()
 
 # What only db4's own sources include, by pkg-config: the same lines serve the build, the installed
 # find_package(db4) files and db4.pc. (RocksDB's own CMake files ask for the development files of all that
@@ -13,6 +20,6 @@ set(DB4_PRIVATE_DEPENDENCIES "")
 foreach(module IN LISTS DB4_PKG_MODULES)
   string(REGEX MATCH "^[^ ]+" name "${module}")
   string(REPLACE " " "" condition "${module}")
-  pkg_check_modules(DB4_${name} REQUIRED QUIET IMPORTED_TARGET "${condition}")
+  pkg_check_modules(DB4_${name} REQUIRED QUIET IMPORTED_TARGET GLOBAL "${condition}")
   list(APPEND DB4_PRIVATE_DEPENDENCIES PkgConfig::DB4_${name})
 endforeach()

@@ -2,6 +2,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Builds of one tree share what they compile: the same source in another build folder, or in another clone, is the same.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
+
 say() { printf '\n== %s\n' "$*"; }
 
 # build PRESET [CMAKE ARGUMENTS] -- TARGETS: configures and builds, quietly unless it fails.

@@ -80,8 +80,8 @@ class DB4_API AccessPatternTracker {
   [[nodiscard]] std::uint64_t lost_figures() const;
 
  private:
-  struct Shard;
-  struct State;
+  struct DB4_INTERNAL Shard;
+  struct DB4_INTERNAL State;
   std::unique_ptr<State> state_;
 };
 

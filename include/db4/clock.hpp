@@ -65,7 +65,7 @@ class DB4_API SimulatedClock final : public Clock {
   [[nodiscard]] std::size_t waiting() const;
 
  private:
-  struct Waiter;
+  struct DB4_INTERNAL Waiter;
   mutable std::mutex mutex_;
   TimePoint wall_;
   std::chrono::nanoseconds wall_remainder_{0};

@@ -26,7 +26,7 @@ struct GarbageResult {
 /// The cold tier of a store. Thread-safe; lives as long as its store.
 class DB4_API ColdStorage {
  public:
-  class State;
+  class DB4_INTERNAL State;
   explicit ColdStorage(std::unique_ptr<State> state) noexcept;
   ~ColdStorage();
   ColdStorage(const ColdStorage&) = delete;

@@ -12,7 +12,7 @@ namespace db4 {
 /// The hot tier of a store, to look into. Thread-safe; lives as long as its store.
 class DB4_API HotStorage {
  public:
-  class State;
+  class DB4_INTERNAL State;
   explicit HotStorage(std::unique_ptr<State> state) noexcept;
   ~HotStorage();
   HotStorage(const HotStorage&) = delete;

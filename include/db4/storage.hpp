@@ -19,5 +19,6 @@
 #include <db4/tiered_store.hpp>
 #include <db4/tiering.hpp>
 #include <db4/types.hpp>
+#include <db4/version.hpp>
 #include <db4/warm_cache.hpp>
 #include <db4/warm_storage.hpp>

@@ -289,7 +289,7 @@ class DB4_API TieredStore {
     }
   }
 
-  class Impl;
+  class DB4_INTERNAL Impl;
   std::unique_ptr<Impl> impl_;
 };
 

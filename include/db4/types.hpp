@@ -11,6 +11,8 @@
 
 // Marks what the library exports; everything else in it is hidden.
 #define DB4_API __attribute__((visibility("default")))
+// Marks what stays inside although the class around it is exported.
+#define DB4_INTERNAL __attribute__((visibility("hidden")))
 
 namespace db4 {
 

@@ -78,7 +78,7 @@ class DB4_API WarmStorage {
   void close();
 
  private:
-  struct State;
+  struct DB4_INTERNAL State;
   std::shared_ptr<State> state_;
 };
 

@@ -111,11 +111,17 @@ std::uint32_t crc32c_portable(ByteView data, std::uint32_t seed) noexcept {
   return ~crc;
 }
 
+bool crc32c_by_hardware() noexcept {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
+#else
+  return false;
+#endif
+}
+
 std::uint32_t crc32c(ByteView data, std::uint32_t seed) noexcept {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) {
-    return crc32c_hardware(data, seed);
-  }
+  if (crc32c_by_hardware()) return crc32c_hardware(data, seed);
 #endif
   return crc32c_portable(data, seed);
 }

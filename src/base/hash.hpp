@@ -13,6 +13,9 @@ namespace db4 {
 /// what came before, so crc32c(b, crc32c(a)) == crc32c(a + b).
 std::uint32_t crc32c(ByteView data, std::uint32_t seed = 0) noexcept;
 
+/// Whether this processor has what crc32c wants of it.
+bool crc32c_by_hardware() noexcept;
+
 /// The table-driven version, for tests and for processors without the instruction.
 std::uint32_t crc32c_portable(ByteView data, std::uint32_t seed = 0) noexcept;
 

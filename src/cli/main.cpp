@@ -2,6 +2,7 @@
 #include "commands.hpp"
 #include "demo.hpp"
 #include "text.hpp"
+#include "version.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -33,7 +34,7 @@ class CommandLine {
   CommandLine() {
     app_.footer(kFooter);
     app_.require_subcommand(1);
-    app_.set_version_flag("--version", DB4_VERSION);
+    app_.set_version_flag("--version", [this] { return version_text(app_.count("--json") > 0); });
     app_.fallthrough();
     app_.add_option("--store", request_.store, "The store's folder");
     app_.add_flag("--json", request_.json, "Print JSON for programs");

@@ -1,4 +1,4 @@
-// A stranger's program: everything it needs comes from an installed db4.
+// A stranger's program, by whichever way it has got db4: all it knows of it are the public headers.
 
 #include <db4/storage.hpp>
 
@@ -51,6 +51,7 @@ int main(int count, char** arguments) {
   } catch (const db4::Error& error) {
     require(error.code() == db4::ErrorCode::invalid_argument, "the error says what is wrong");
   }
-  std::cout << "db4 works for a stranger\n";
+  std::cout << "db4 " << db4::version() << ", " << (db4::build_info().shared ? "shared" : "static")
+            << ", works for a stranger\n";
   return 0;
 }

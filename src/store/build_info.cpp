@@ -1,0 +1,78 @@
+// What this build is made of. The one file that includes every library under db4, to ask each for its
+// version.
+#include "base/hash.hpp"
+
+#include <db4/version.hpp>
+
+#include <libdeflate.h>
+#include <openssl/crypto.h>
+#include <rocksdb/version.h>
+#include <simdjson.h>
+#include <sqlite3.h>
+#include <zstd.h>
+
+// CMake says these; compiled without it, a file cannot know.
+#ifndef DB4_BUILD_TYPE
+#define DB4_BUILD_TYPE ""
+#endif
+#ifndef DB4_BUILD_SHARED
+#define DB4_BUILD_SHARED 0
+#endif
+#ifndef DB4_BUILD_SANITIZERS
+#define DB4_BUILD_SANITIZERS ""
+#endif
+
+#define DB4_TEXT_OF(token) #token
+#define DB4_TEXT(macro) DB4_TEXT_OF(macro)
+
+namespace db4 {
+namespace {
+
+constexpr std::string_view kVersion =
+    DB4_TEXT(DB4_VERSION_MAJOR) "." DB4_TEXT(DB4_VERSION_MINOR) "." DB4_TEXT(DB4_VERSION_PATCH);
+
+#if defined(__clang__)
+constexpr const char* kCompiler =
+    "clang++ " DB4_TEXT(__clang_major__) "." DB4_TEXT(__clang_minor__) "." DB4_TEXT(__clang_patchlevel__);
+#else
+constexpr const char* kCompiler =
+    "g++ " DB4_TEXT(__GNUC__) "." DB4_TEXT(__GNUC_MINOR__) "." DB4_TEXT(__GNUC_PATCHLEVEL__);
+#endif
+
+constexpr const char* kRocksdbCompiled =
+    DB4_TEXT(ROCKSDB_MAJOR) "." DB4_TEXT(ROCKSDB_MINOR) "." DB4_TEXT(ROCKSDB_PATCH);
+constexpr const char* kOpensslCompiled =
+    DB4_TEXT(OPENSSL_VERSION_MAJOR) "." DB4_TEXT(OPENSSL_VERSION_MINOR) "." DB4_TEXT(OPENSSL_VERSION_PATCH);
+
+std::vector<LibraryVersion> library_versions() {
+  return {
+      {"rocksdb", kRocksdbCompiled, rocksdb::GetRocksVersionAsString(), "hot engine"},
+      {"sqlite", SQLITE_VERSION, sqlite3_libversion(), "hot engine"},
+      {"zstd", ZSTD_VERSION_STRING, ZSTD_versionString(), "compression"},
+      // These two offer no call that tells.
+      {"libdeflate", LIBDEFLATE_VERSION_STRING, "", "compression (gzip)"},
+      {"simdjson", DB4_TEXT(SIMDJSON_VERSION), "",
+       "JSON (" + std::string(simdjson::get_active_implementation()->name()) + ")"},
+      {"openssl", kOpensslCompiled, OpenSSL_version(OPENSSL_VERSION_STRING), "SHA-256"},
+  };
+}
+
+}  // namespace
+
+std::string_view version() noexcept { return kVersion; }
+
+BuildInfo build_info() {
+  return {.version = std::string(kVersion),
+          .compiler = kCompiler,
+          .build_type = DB4_BUILD_TYPE,
+          .shared = DB4_BUILD_SHARED != 0,
+          .sanitizers = DB4_BUILD_SANITIZERS,
+          .hot_types = {HotType::memory, HotType::sqlite, HotType::rocksdb},
+          .warm_types = {WarmType::memory, WarmType::disk},
+          .cold_types = {ColdType::memory, ColdType::filesystem},
+          .compressions = {Compression::none, Compression::gzip, Compression::zstd},
+          .libraries = library_versions(),
+          .crc32c_hardware = crc32c_by_hardware()};
+}
+
+}  // namespace db4
