@@ -33,18 +33,19 @@ inline constexpr std::size_t kMaxOperationListed = 1000;               ///< docu
 class DB4_API LiveClient {
  public:
   /// Null where nobody listens. `hot_path`: the store's hot.path. Throws permission_denied (another user's
-  /// store), unsupported (a holder that speaks another protocol version), unavailable.
+  /// store), unavailable.
   static std::unique_ptr<LiveClient> connect(const std::filesystem::path& hot_path);
   ~LiveClient();
   LiveClient(const LiveClient&) = delete;
   LiveClient& operator=(const LiveClient&) = delete;
 
-  /// Throws what the store over there threw; unavailable where the connection broke, which for an operation
-  /// that changes something leaves open whether it did.
+  /// Throws what the store over there threw; unsupported where it speaks another version of the protocol;
+  /// unavailable where the connection broke, which for an operation that changes something leaves open
+  /// whether it did. Connect again then.
   OperationReply run(std::string_view request_json, std::string_view body = {});
 
  private:
-  class State;
+  class DB4_INTERNAL State;
   explicit LiveClient(std::unique_ptr<State> state) noexcept;
   std::unique_ptr<State> state_;
 };

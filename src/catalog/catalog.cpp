@@ -151,6 +151,18 @@ std::vector<ScannedRow> Catalog::scan_rows(std::string begin, std::string end, s
   return out;
 }
 
+std::vector<std::string> Catalog::scan_keys(std::string begin, std::string end, std::size_t limit) const {
+  std::vector<std::string> out;
+  for (kv::Entry& entry : engine_->scan({.space = kRows,
+                          .begin = std::move(begin),
+                          .end = std::move(end),
+                          .limit = limit,
+                          .keys_only = true})) {
+    out.push_back(std::move(entry.key));
+  }
+  return out;
+}
+
 void Catalog::prepare(ChangeSet& set) {
   if (set.raised_floor_ != 0) {
     set.batch_.put(kMeta, std::string(kVersionFloorKey), encoded(set.raised_floor_));

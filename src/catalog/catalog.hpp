@@ -83,6 +83,10 @@ class Catalog {
   [[nodiscard]] std::vector<ScannedRow> scan_rows(std::string begin, std::string end,
                                                   std::size_t limit) const;
 
+  /// Their keys alone.
+  [[nodiscard]] std::vector<std::string> scan_keys(std::string begin, std::string end,
+                                                   std::size_t limit) const;
+
   /// Commits; whether the rows were as the set took them to be. The durability is the configured one unless
   /// given.
   bool commit(ChangeSet& set, std::optional<Durability> durability = {});
@@ -132,8 +136,8 @@ class Catalog {
   void put_pin(Pin pin);
   /// Whether there was one.
   bool remove_pin(std::string_view collection, PinScope scope, std::string_view id);
-  /// How far the pin's documents were brought to its tier (nullopt: all), unless it was changed since.
-  void note_applied(const Pin& pin, const std::optional<std::string>& applied_to);
+  /// How far the documents of pins were brought to their tiers, but of pins that were changed since.
+  void note_applied(std::span<const StoredPin> progress);
 
   // -- samples of figures: time and bytes, for the store alone --
   struct Sample {

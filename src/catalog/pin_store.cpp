@@ -14,6 +14,12 @@ auto same_target(std::string_view collection, PinScope scope, std::string_view i
   };
 }
 
+/// Whether documents of that id or prefix are among those the pin is about.
+bool covers(const Pin& pin, std::string_view collection, std::string_view id) {
+  if (pin.collection != collection || pin.scope == PinScope::document) return false;
+  return pin.scope == PinScope::collection || id.starts_with(pin.id);
+}
+
 }  // namespace
 
 void Catalog::load_pins() {
@@ -61,20 +67,31 @@ bool Catalog::remove_pin(std::string_view collection, PinScope scope, std::strin
   if (std::erase_if(all, same_target(collection, scope, id)) == 0) return false;
   kv::Batch batch;
   batch.erase(kPins, pin_key(collection, scope, id));
+  // Documents that it held may be a broader pin's now, which has gone by them.
+  for (StoredPin& stored : all) {
+    if (!covers(stored.pin, collection, id)) continue;
+    stored.applied_to = "";
+    stored.pin.since = clock_->now();
+    batch.put(kPins, pin_key(stored.pin.collection, stored.pin.scope, stored.pin.id), encode_pin(stored));
+  }
   commit_pins(batch, std::move(all));
   return true;
 }
 
-void Catalog::note_applied(const Pin& pin, const std::optional<std::string>& applied_to) {
+void Catalog::note_applied(std::span<const StoredPin> progress) {
+  if (progress.empty()) return;
   const std::scoped_lock one_at_a_time(pins_commit_mutex_);
   std::vector<StoredPin> all = pins()->all();
-  const auto found = std::ranges::find_if(all, same_target(pin.collection, pin.scope, pin.id));
-  // One that was set anew is to be applied anew.
-  if (found == all.end() || found->pin.since != pin.since || found->pin.tier != pin.tier) return;
-  found->applied_to = applied_to;
   kv::Batch batch;
-  batch.put(kPins, pin_key(pin.collection, pin.scope, pin.id), encode_pin(*found));
-  commit_pins(batch, std::move(all));
+  for (const StoredPin& made : progress) {
+    const Pin& pin = made.pin;
+    const auto found = std::ranges::find_if(all, same_target(pin.collection, pin.scope, pin.id));
+    // One that was set anew, or is to be applied anew, is not done.
+    if (found == all.end() || found->pin.since != pin.since || found->pin.tier != pin.tier) continue;
+    found->applied_to = made.applied_to;
+    batch.put(kPins, pin_key(pin.collection, pin.scope, pin.id), encode_pin(*found));
+  }
+  if (!batch.empty()) commit_pins(batch, std::move(all));
 }
 
 void Catalog::commit_pins(kv::Batch& batch, std::vector<StoredPin> pins) {

@@ -25,7 +25,7 @@ void Server::stop() {
 
 void Server::accept_all() {
   while (auto socket = listener_.accept()) {
-    if (!socket->peer_is_owner()) continue;
+    if (!socket->peer_may_ask()) continue;
     take(std::move(*socket));
   }
 }

@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kBacklog = 16;
 constexpr std::size_t kReceiveBytes = 64 << 10;
+constexpr int kOutOfDescriptorsMs = 100;
 
 Error socket_error(int error, const std::string& action, const std::filesystem::path& path) {
   const std::string problem = "cannot " + action + " " + path.string() + ": " + std::strerror(error);
@@ -64,6 +65,13 @@ bool wait_for(int fd, short events, std::chrono::milliseconds timeout) {
   return ready > 0;
 }
 
+std::optional<uid_t> peer_uid(const FileDescriptor& descriptor) noexcept {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(descriptor.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer.uid;
+}
+
 }  // namespace
 
 std::optional<LocalSocket> LocalSocket::connect(const std::filesystem::path& folder,
@@ -76,11 +84,18 @@ std::optional<LocalSocket> LocalSocket::connect(const std::filesystem::path& fol
   FileDescriptor descriptor = make_socket();
   if (!descriptor.open()) throw socket_error(errno, "make a socket for", folder / name);
   const Address address(at, name);
-  if (::connect(descriptor.get(), address.get(), sizeof address.value) == 0) {
-    return LocalSocket(std::move(descriptor));
+  if (::connect(descriptor.get(), address.get(), sizeof address.value) != 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED) return std::nullopt;
+    throw socket_error(errno, "connect to", folder / name);
   }
-  if (errno == ENOENT || errno == ECONNREFUSED) return std::nullopt;
-  throw socket_error(errno, "connect to", folder / name);
+  // Whoever put a socket into somebody else's folder must not get our documents.
+  struct stat owner {};
+  if (::fstat(at.get(), &owner) != 0 || peer_uid(descriptor) != owner.st_uid) {
+    throw Error(ErrorCode::permission_denied,
+                "who listens at " + (folder / name).string() + " does not own the folder",
+                "look who put the socket there, and remove it");
+  }
+  return LocalSocket(std::move(descriptor));
 }
 
 bool LocalSocket::send(std::string_view bytes, std::chrono::milliseconds timeout) const {
@@ -110,49 +125,45 @@ bool LocalSocket::receive(std::string& out, std::size_t size, std::chrono::milli
 
 void LocalSocket::shut_down() const noexcept { ::shutdown(descriptor_.get(), SHUT_RDWR); }
 
-bool LocalSocket::peer_is_owner() const noexcept {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(descriptor_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == ::geteuid() || peer.uid == 0;
+bool LocalSocket::peer_may_ask() const noexcept {
+  const auto uid = peer_uid(descriptor_);
+  return uid == ::geteuid() || uid == 0U;
 }
 
-LocalListener::LocalListener(std::filesystem::path folder, std::string name)
-    : folder_(std::move(folder)), name_(std::move(name)) {
-  const FileDescriptor at = open_folder(folder_);
-  if (!at.open()) throw socket_error(errno, "look into", folder_);
-  ::unlinkat(at.get(), name_.c_str(), 0);
+LocalListener::LocalListener(const std::filesystem::path& folder, std::string name)
+    : folder_(open_folder(folder)), name_(std::move(name)) {
+  if (!folder_.open()) throw socket_error(errno, "look into", folder);
+  ::unlinkat(folder_.get(), name_.c_str(), 0);
   descriptor_ = make_socket();
-  if (!descriptor_.open()) throw socket_error(errno, "make a socket in", folder_);
-  const Address address(at, name_);
+  if (!descriptor_.open()) throw socket_error(errno, "make a socket in", folder);
+  const Address address(folder_, name_);
   // Between bind and chmod nobody can connect: it does not listen yet.
   if (::bind(descriptor_.get(), address.get(), sizeof address.value) != 0 ||
-      ::fchmodat(at.get(), name_.c_str(), S_IRUSR | S_IWUSR, 0) != 0 ||
+      ::fchmodat(folder_.get(), name_.c_str(), S_IRUSR | S_IWUSR, 0) != 0 ||
       ::listen(descriptor_.get(), kBacklog) != 0) {
-    throw socket_error(errno, "listen at", folder_ / name_);
+    throw socket_error(errno, "listen at", folder / name_);
   }
 }
 
-LocalListener::~LocalListener() {
-  std::error_code ignored;  // the next holder replaces what is left
-  std::filesystem::remove(folder_ / name_, ignored);
-}
+LocalListener::~LocalListener() { shut_down(); }
 
 std::optional<LocalSocket> LocalListener::accept() {
-  while (true) {
+  while (!shut_down_.load()) {
     const int fd = ::accept4(descriptor_.get(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd >= 0) return LocalSocket(FileDescriptor(fd));
     if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) break;
     // Out of descriptors for now: whoever waits finds us again when some are free.
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      pollfd none{.fd = -1, .events = 0, .revents = 0};
-      ::poll(&none, 1, 100);
-      continue;
-    }
-    return std::nullopt;  // shut down
+    pollfd none{.fd = -1, .events = 0, .revents = 0};
+    ::poll(&none, 1, kOutOfDescriptorsMs);
   }
+  return std::nullopt;
 }
 
-void LocalListener::shut_down() noexcept { ::shutdown(descriptor_.get(), SHUT_RDWR); }
+void LocalListener::shut_down() noexcept {
+  if (shut_down_.exchange(true)) return;
+  ::shutdown(descriptor_.get(), SHUT_RDWR);
+  ::unlinkat(folder_.get(), name_.c_str(), 0);
+}
 
 }  // namespace db4::net

@@ -7,6 +7,7 @@
 
 #include <db4/types.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -21,7 +22,7 @@ class LocalSocket {
   explicit LocalSocket(FileDescriptor descriptor) noexcept : descriptor_(std::move(descriptor)) {}
 
   /// Connects to the socket of that name in a folder; nullopt where nobody listens there. Throws
-  /// permission_denied, unavailable.
+  /// permission_denied (also where who listens does not own the folder), unavailable.
   static std::optional<LocalSocket> connect(const std::filesystem::path& folder, const std::string& name);
 
   /// All of it, or false where the other end is gone or takes nothing for `timeout`.
@@ -32,7 +33,7 @@ class LocalSocket {
   /// Makes every call return, here and at the other end.
   void shut_down() const noexcept;
   /// Whether the process at the other end runs as this user, or as root.
-  [[nodiscard]] bool peer_is_owner() const noexcept;
+  [[nodiscard]] bool peer_may_ask() const noexcept;
 
  private:
   FileDescriptor descriptor_;
@@ -43,19 +44,22 @@ class LocalListener {
  public:
   /// Makes the socket, readable and writable for its owner only. One that is left over is replaced: the
   /// caller holds the folder's lock. Throws unavailable, permission_denied, resource_exhausted, read_only.
-  LocalListener(std::filesystem::path folder, std::string name);
+  LocalListener(const std::filesystem::path& folder, std::string name);
   ~LocalListener();
   LocalListener(const LocalListener&) = delete;
   LocalListener& operator=(const LocalListener&) = delete;
 
   /// The next connection; nullopt once shut_down() was called.
   std::optional<LocalSocket> accept();
+  /// Takes no more, and removes the socket's file: before the folder's lock goes, since the next holder makes
+  /// one of the same name. May be called twice.
   void shut_down() noexcept;
 
  private:
-  std::filesystem::path folder_;
+  FileDescriptor folder_;
   std::string name_;
   FileDescriptor descriptor_;
+  std::atomic<bool> shut_down_{false};
 };
 
 }  // namespace db4::net

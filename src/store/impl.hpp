@@ -55,9 +55,9 @@ class TieredStore::Impl {
   std::vector<BusyDocument> busiest(std::size_t limit);
   std::vector<StatsSample> samples(TimePoint since) { return sampler_.samples(since); }
   void flush_access_figures();
-  /// Answers on the live socket, where the configuration wants it. A store without one is as good as any:
-  /// what keeps it from listening is told by stats().
-  void listen(TieredStore& store);
+  /// Starts what runs by itself: the background, and answering on the live socket where the configuration
+  /// wants it. A store without a socket is as good as any: what keeps it from listening is told by stats().
+  void start(TieredStore& store);
   void close();
 
   /// Runs a public call: counts it in, and puts the operation and the document in front of what it throws.

@@ -187,7 +187,7 @@ std::vector<BusyDocument> TieredStore::Impl::busiest(std::size_t limit) {
 void TieredStore::Impl::take_sample(bool closing) {
   sampler_.take(closing, [this] {
     return store::Figures{.stats = stats(),
-                          .collections = collections(),
+                          .collections = [this] { return collections(); },
                           .hot = metrics_.hot.latency.snapshot(),
                           .warm = metrics_.warm.latency.snapshot(),
                           .cold = metrics_.cold.latency.snapshot()};

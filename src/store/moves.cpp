@@ -185,7 +185,11 @@ TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
         cold_.collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop});
     if (garbage.failed_objects > 0) result.errors.push_back("garbage: " + garbage.first_error);
     catalog_->trim_changes();
-    take_sample(/*closing=*/false);
+    try {
+      take_sample(/*closing=*/false);
+    } catch (const Error& error) {
+      result.errors.push_back(std::string("the sample of figures: ") + error.what());
+    }
   }
   return result;
 }

@@ -70,7 +70,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
           *catalog_, open_objects(config_.cold, components.object_store), clock_, random_, config_.cold)),
       mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
       runner_(*catalog_, hot_.state(), warm_, mover_, clock_, config_.tiering,
-              config_.warm.max_size > 0 || components.warm_cache != nullptr,
+              config_.warm.max_size > 0 || components.warm_cache != nullptr, config_.hot.max_body_size,
               [this](std::string_view key) { return figures_of(key); }),
       sampler_(*catalog_, clock_, config_.stats) {
   catalog_->add_listener(&hot_.state());
@@ -84,17 +84,19 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
   hot_.state().on_pressure([this] { background_->hurry(); });
 }
 
-void TieredStore::Impl::listen(TieredStore& store) {
-  if (!config_.live.enabled || config_.hot.type == HotType::memory) return;
+void TieredStore::Impl::start(TieredStore& store) {
   try {
-    server_ = std::make_unique<live::Server>(
-        config_.hot.path, config_.live.max_clients,
-        [&store](std::string_view json, std::string_view body, const std::stop_token& stop) {
-          return run_operation(store, json, body, stop);
-        });
+    if (config_.live.enabled && config_.hot.type != HotType::memory) {
+      server_ = std::make_unique<live::Server>(
+          config_.hot.path, config_.live.max_clients,
+          [&store](std::string_view json, std::string_view body, const std::stop_token& stop) {
+            return run_operation(store, json, body, stop);
+          });
+    }
   } catch (const std::exception& error) {
     listen_error_ = std::string("the live socket: ") + error.what();
   }
+  background_->start();
 }
 
 TieredStore::Impl::~Impl() {
@@ -108,6 +110,7 @@ TieredStore::Impl::~Impl() {
 void TieredStore::Impl::close() {
   if (!gate_.close()) return;
   hot_.state().stop_waiting();
+  background_->ask_to_stop();  // whoever waits for its run to end
   if (server_) server_->stop();
   gate_.wait_until_empty();
   background_->stop();

@@ -27,7 +27,9 @@ struct Call {
   [[nodiscard]] std::string id() const { return arguments.text("id"); }
 };
 
-OperationReply reply(const Json& json) { return {.json = json.dump(), .body = {}}; }
+/// A path in an error's text may be no UTF-8: it must not keep the reply back.
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+OperationReply reply(const Json& json) { return {.json = text_of(json), .body = {}}; }
 OperationReply not_found() { return reply({{"found", false}}); }
 
 Json found(const Call& call) {
@@ -91,12 +93,12 @@ OperationReply tier_run(const Call& call) {
 }
 
 OperationReply get(const Call& call) {
-  const auto document = call.store.read(call.collection(), call.id());
+  const auto document = call.store.read(call.collection(), call.id(), {.stop = call.stop});
   if (!document) return not_found();
   Json out = found(call);
   out.update(store::meta_json(document->meta()));
   out["served_from"] = to_string(document->served_from());
-  return {.json = out.dump(), .body = std::string(document->text())};
+  return {.json = text_of(out), .body = std::string(document->text())};
 }
 
 OperationReply put(const Call& call) {

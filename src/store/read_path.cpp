@@ -135,7 +135,8 @@ bool TieredStore::Impl::changed_since(std::string_view key, const catalog::Row& 
 
 std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const catalog::Row& row) {
   metrics_.hot.misses.add();
-  const bool may_admit = call.options.promote.value_or(true);
+  const bool may_admit =
+      call.options.promote.value_or(true) && catalog_->pinned_tier(call.key) != StorageTier::cold;
   if (const auto hit =
           warm_.get(call.key, row.version, may_admit ? refresher(call, row) : WarmStorage::Loader{})) {
     if (detail::BlockRef block = decode_warm(call, *hit, row)) {

@@ -82,9 +82,9 @@ void Sampler::take(bool closing, const std::function<Figures()>& figures) {
   Figures present = figures();
   StatsSample sample = make(present, now);
   if (closing && !anything_happened(sample)) return;
+  keep(std::move(sample), present);
   before_ = std::move(present);
   last_taken_ = now;
-  keep(std::move(sample));
 }
 
 StatsSample Sampler::make(const Figures& now, TimePoint at) const {
@@ -107,25 +107,29 @@ StatsSample Sampler::make(const Figures& now, TimePoint at) const {
           .hot_storage = stats.cost.hot_storage,
           .cold_storage = stats.cost.cold_storage,
           .requests = stats.cost.requests - old.cost.requests,
-          .all_hot = stats.cost.all_hot,
-          .collections = largest(now.collections)};
+          .all_hot = stats.cost.all_hot};
 }
 
-void Sampler::keep(StatsSample sample) {
-  if (!stored_) {
-    stored_ = catalog_.count_samples();
-    // The newest by time; from the future there may be some, of a clock that was set back.
-    const auto all = catalog_.samples(to_us(sample.at - 2 * config_.sample_interval), config_.max_samples);
-    for (const auto& stored : all) {
-      auto decoded = decode_sample(stored.value);
-      if (decoded && decoded->at <= sample.at) last_ = std::move(decoded);
-    }
+void Sampler::load_last(TimePoint now) {
+  stored_ = catalog_.count_samples();
+  // The newest by time; from the future there may be some, of a clock that was set back.
+  const auto recent = catalog_.samples(to_us(now - 2 * config_.sample_interval), config_.max_samples);
+  for (const auto& stored : recent) {
+    auto decoded = decode_sample(stored.value);
+    if (decoded && decoded->at <= now) last_ = std::move(decoded);
   }
+}
+
+void Sampler::keep(StatsSample sample, const Figures& figures) {
+  if (!stored_) load_last(sample.at);
   std::vector<std::int64_t> gone;
   if (last_ && last_->at <= sample.at &&
       last_->interval + (sample.at - last_->at) <= config_.sample_interval) {
     gone.push_back(to_us(last_->at));
     sample = merge_samples(*last_, sample);
+    sample.collections = last_->collections;
+  } else {
+    sample.collections = largest(figures.collections());
   }
   const catalog::Catalog::Sample made{.at_us = to_us(sample.at), .value = encode_sample(sample)};
   catalog_.replace_samples(gone, {&made, 1});

@@ -19,7 +19,7 @@ namespace db4::store {
 /// Everything a sample is made of, at one moment.
 struct Figures {
   StoreStats stats;
-  std::vector<CollectionInfo> collections;
+  std::function<std::vector<CollectionInfo>()> collections;  ///< costs in proportion to their number
   LatencySnapshot hot;
   LatencySnapshot warm;
   LatencySnapshot cold;
@@ -46,7 +46,8 @@ class Sampler {
 
  private:
   [[nodiscard]] StatsSample make(const Figures& now, TimePoint at) const;
-  void keep(StatsSample sample);
+  void load_last(TimePoint now);
+  void keep(StatsSample sample, const Figures& figures);
   void thin_out();
 
   catalog::Catalog& catalog_;

@@ -63,7 +63,7 @@ std::string_view or_default(const std::string& content_type, std::string_view ot
 
 TieredStore::TieredStore(TieredStoreConfig config, Components components) try
     : impl_(std::make_unique<Impl>(std::move(config), std::move(components))) {
-  impl_->listen(*this);
+  impl_->start(*this);
 } catch (const Error& error) {
   throw error.with_context("open");
 }
@@ -176,6 +176,9 @@ bool TieredStore::demote(std::string_view collection, std::string_view id, Stora
 void TieredStore::pin(const Pin& pin) {
   impl_->run("pin", pin.collection, pin.id, [&] {
     store::check_pin_target(pin.collection, pin.scope, pin.id);
+    if (pin.tier != StorageTier::hot && pin.tier != StorageTier::warm && pin.tier != StorageTier::cold) {
+      throw Error(ErrorCode::invalid_argument, "the pin's tier is none", "use hot, warm or cold");
+    }
     impl_->pin(pin);
   });
 }

@@ -106,6 +106,10 @@ bool TieredStore::Impl::attempt_write(std::string_view collection, std::span<con
       // A cache may be off, failing, or too small for it.
       if (!warm_.contains(item.key, item.after.version)) tier = StorageTier::cold;
     }
+    // Held in hot, and written elsewhere: the next run brings it up.
+    if (tier != StorageTier::hot && catalog_->pinned_tier(item.key) == StorageTier::hot) {
+      runner_.note_candidate(item.key);
+    }
     results.push_back({.version = item.after.version, .tier = tier});
   }
   return true;

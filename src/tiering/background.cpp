@@ -5,12 +5,13 @@
 namespace db4::tiering {
 
 Background::Background(std::shared_ptr<Clock> clock, std::chrono::milliseconds interval, Jobs jobs)
-    : clock_(std::move(clock)),
-      interval_(interval),
-      jobs_(std::move(jobs)),
-      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+    : clock_(std::move(clock)), interval_(interval), jobs_(std::move(jobs)) {}
 
 Background::~Background() { stop(); }
+
+void Background::start() {
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
 
 void Background::hurry() {
   const std::scoped_lock lock(mutex_);
@@ -18,13 +19,15 @@ void Background::hurry() {
   wake_.notify_all();
 }
 
-void Background::stop() {
+void Background::ask_to_stop() {
   thread_.request_stop();
-  {
-    const std::scoped_lock lock(mutex_);
-    stopping_ = true;
-    wake_.notify_all();
-  }
+  const std::scoped_lock lock(mutex_);
+  stopping_ = true;
+  wake_.notify_all();
+}
+
+void Background::stop() {
+  ask_to_stop();
   if (thread_.joinable()) thread_.join();
 }
 

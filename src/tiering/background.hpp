@@ -26,8 +26,12 @@ class Background {
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
+  /// Starts the thread; what hurried before that is done then.
+  void start();
   /// Asks for the pressure job now. Thread-safe, never waits for it.
   void hurry();
+  /// Tells a job that runs to stop, and no other begins.
+  void ask_to_stop();
   /// Stops the running job and joins. May be called twice.
   void stop();
   [[nodiscard]] std::string last_error() const;

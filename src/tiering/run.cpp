@@ -105,8 +105,8 @@ void Runner::Run::promote_candidates() {
   runner_.candidates_.insert(ordered.begin() + static_cast<std::ptrdiff_t>(index), ordered.end());
 }
 
-void Runner::Run::promote(const std::string& key, const catalog::Row& row, catalog::PlacedBy by,
-                          std::string reason) {
+MoveOutcome Runner::Run::promote(const std::string& key, const catalog::Row& row, catalog::PlacedBy by,
+                                 std::string reason) {
   const AccessFigures figures = runner_.figures_(key);
   const TimePoint used = last_used(row, figures);
   const StorageTier from = runner_.warm_.contains(key, row.version) ? StorageTier::warm : StorageTier::cold;
@@ -126,15 +126,17 @@ void Runner::Run::promote(const std::string& key, const catalog::Row& row, catal
     runner_.mover_.promote(planned.order);
   }
   count(planned, from);
+  return planned.order.outcome;
 }
 
 void Runner::Run::go_through_due() {
-  if (runner_.catalog_.watermark_us() > now_us() && !options_.dry_run) runner_.catalog_.forget_watermark();
-  std::int64_t from_us = std::min(runner_.catalog_.watermark_us(), now_us());
+  // As of now, not of the run's start: what this run itself has filed to be looked at is among it.
+  const std::int64_t until_us = runner_.clock_->now().time_since_epoch().count();
+  std::int64_t from_us = std::min(runner_.catalog_.watermark_us(), until_us);
   std::string after_key;
   bool finished = false;
   while (!finished && !full_ && in_time() && looks_left_ > 0) {
-    const auto page = runner_.catalog_.due(from_us, now_us(), kPage, after_key);
+    const auto page = runner_.catalog_.due(from_us, until_us, kPage, after_key);
     finished = page.size() < kPage;
     for (const catalog::DueEntry& entry : page) {
       if (!look() || !consider(entry)) {
@@ -315,13 +317,14 @@ void Runner::Run::demote_for_room() {
 }
 
 std::uint64_t Runner::Run::consider_for_room(const catalog::DueEntry& entry, bool even_if_used) {
+  const Held pinned = held(entry.key);
+  if (pinned == StorageTier::hot) return 0;
   const auto row = find(entry.key);
   if (!row || row->due_us != entry.due_us || !row->hot()) return 0;
-  if (held(entry.key) == StorageTier::hot) return 0;
   const AccessFigures figures = runner_.figures_(entry.key);
   const TimePoint used = last_used(*row, figures);
   const DocumentMeta meta = make_meta(*row, figures, StorageTier::hot, runner_.config_, now_);
-  if (!even_if_used) {
+  if (!even_if_used && !pinned) {
     if (held_by_hand(*row, figures)) return 0;
     if (hot_due_us(used, runner_.config_) > entry.due_us) {
       ++result_.skipped;
@@ -330,7 +333,7 @@ std::uint64_t Runner::Run::consider_for_room(const catalog::DueEntry& entry, boo
     }
   }
   if (!take(row->size)) return 0;
-  const StorageTier tier = classify_tier(meta, runner_.config_, now_);
+  const StorageTier tier = pinned.value_or(classify_tier(meta, runner_.config_, now_));
   plan_demotion(
       entry.key, *row, tier == StorageTier::cold ? tier : StorageTier::warm, catalog::PlacedBy::pressure,
       "to make room in hot: of those there the longest unused (" + describe_duration(now_ - used) + ")",

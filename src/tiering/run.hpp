@@ -15,6 +15,7 @@ class Runner::Run {
  public:
   Run(Runner& runner, const TieringOptions& options);
 
+  void notice_clock_set_back();
   void refile_after_policy_change();
   void apply_pins();
   void promote_candidates();
@@ -47,6 +48,10 @@ class Runner::Run {
   }
   /// Whether a move of so many bytes stays within the bounds; counts it if so. The first always does.
   bool take(std::uint64_t bytes);
+  void give_back(std::uint64_t bytes) noexcept {
+    --taken_;
+    taken_bytes_ -= bytes;
+  }
   bool look();
   /// The row; one that is damaged is counted as failed and taken as absent.
   std::optional<catalog::Row> find(const std::string& key);
@@ -60,9 +65,15 @@ class Runner::Run {
     const Pin* pin = pins_->find(key);
     return pin == nullptr ? Held{} : Held{pin->tier};
   }
-  void apply_pin(const catalog::StoredPin& stored);
-  bool bring_to_pin(const catalog::ScannedRow& scanned, const Pin& pin);
-  void promote(const std::string& key, const catalog::Row& row, catalog::PlacedBy by, std::string reason);
+  enum class PinStep : std::uint8_t {
+    done,
+    failed,  ///< an error kept the document where it is
+    stop,    ///< a bound of the run, or a full hot tier
+  };
+  std::optional<std::string> apply_pin(const catalog::StoredPin& stored);
+  PinStep bring_to_pin(const std::string& key, const catalog::Row& row, const Pin& pin);
+  MoveOutcome promote(const std::string& key, const catalog::Row& row, catalog::PlacedBy by,
+                      std::string reason);
   void plan_demotion(std::string key, catalog::Row row, StorageTier to, catalog::PlacedBy by,
                      std::string reason, const AccessFigures& figures);
   bool drop_warm_copy(const std::string& key, const catalog::Row& row, const AccessFigures& figures,

@@ -36,8 +36,15 @@ void Runner::Run::refile_if_late(const std::string& key) {
   const auto row = find(key);
   if (!row || row->due_us == 0) return;
   const AccessFigures figures = row->live() ? runner_.figures_(key) : AccessFigures{};
-  const std::int64_t due_us = std::max(earliest_due_us(*row, figures, runner_.config_), now_us());
+  const std::int64_t present_us = runner_.clock_->now().time_since_epoch().count();
+  const std::int64_t due_us = std::max(earliest_due_us(*row, figures, runner_.config_), present_us);
   if (due_us < row->due_us) file_at(key, *row, due_us);
+}
+
+/// Nothing is filed before the watermark: one that lies ahead would keep everything from being looked at
+/// until then.
+void Runner::Run::notice_clock_set_back() {
+  if (runner_.catalog_.watermark_us() > now_us()) runner_.catalog_.forget_watermark();
 }
 
 /// A dry run does this too: it moves no document, and its plan would miss what the new policy wants moved.
@@ -64,53 +71,70 @@ void Runner::Run::refile_after_policy_change() {
 }
 
 void Runner::Run::apply_pins() {
+  std::vector<catalog::StoredPin> progress;
   for (const catalog::StoredPin& stored : pins_->all()) {
     if (!stored.applied_to) continue;
     if (full_ || !in_time()) {
       result_.more = true;
-      return;
+      break;
     }
-    apply_pin(stored);
+    progress.push_back({.pin = stored.pin, .applied_to = apply_pin(stored)});
   }
+  if (!options_.dry_run) runner_.catalog_.note_applied(progress);
 }
 
 /// Goes through the documents that the pin may hold, kRefilesPerRun at a time, until all were brought to its
-/// tier or filed to be. A dry run only says what would be promoted.
-void Runner::Run::apply_pin(const catalog::StoredPin& stored) {
+/// tier or filed to be: how far it came, nullopt at the end. A dry run files too, and promotes nothing.
+std::optional<std::string> Runner::Run::apply_pin(const catalog::StoredPin& stored) {
   const Pin& pin = stored.pin;
   const std::string first = catalog::document_key(pin.collection, pin.id);
   const std::string end = pin.scope == PinScope::document ? first + '\0' : catalog::prefix_end(first);
   std::string done = *stored.applied_to;
-  bool all = false;
-  for (std::size_t looked = 0; looked < kRefilesPerRun && !full_ && in_time();) {
-    const auto rows = runner_.catalog_.scan_rows(done.empty() ? first : done + '\0', end, kPage);
-    for (const catalog::ScannedRow& scanned : rows) {
-      if (scanned.row.live() && pins_->find(scanned.key) == &pin && !bring_to_pin(scanned, pin)) break;
-      done = scanned.key;
+  PinStep step = PinStep::done;
+  bool failed = false;
+  for (std::size_t looked = 0; looked < kRefilesPerRun && step != PinStep::stop && in_time();) {
+    const auto keys = runner_.catalog_.scan_keys(done.empty() ? first : done + '\0', end, kPage);
+    for (const std::string& key : keys) {
+      if (!in_time()) break;
+      const auto row = pins_->find(key) == &pin ? find(key) : std::nullopt;
+      if (row && row->live()) step = bring_to_pin(key, *row, pin);
+      if (step == PinStep::stop) break;
+      failed |= step == PinStep::failed;
+      done = key;
     }
     commit_refiles();
-    looked += rows.size();
-    if ((all = rows.empty())) break;
+    looked += keys.size();
+    // Whom an error kept from it is tried again, with the others, from the start.
+    if (keys.empty()) return failed ? std::optional(std::string()) : std::nullopt;
   }
-  if (!all) result_.more = true;
-  if (!options_.dry_run) {
-    runner_.catalog_.note_applied(pin, all ? std::nullopt : std::optional(std::move(done)));
-  }
+  if (full_ || !in_time() || step != PinStep::stop) result_.more = true;
+  return done;
 }
 
-/// False where a bound ends the run before it.
-bool Runner::Run::bring_to_pin(const catalog::ScannedRow& scanned, const Pin& pin) {
-  const auto& [key, row] = scanned;
+Runner::Run::PinStep Runner::Run::bring_to_pin(const std::string& key, const catalog::Row& row,
+                                               const Pin& pin) {
   if (pin.tier == StorageTier::hot) {
-    if (row.hot()) return true;
-    if (!take(row.size)) return false;
-    promote(key, row, catalog::PlacedBy::pin, describe_pin(pin.tier));
-    return true;
+    if (row.hot() || row.size > runner_.max_body_size_) return PinStep::done;
+    if (!take(row.size)) return PinStep::stop;
+    switch (promote(key, row, catalog::PlacedBy::pin, describe_pin(pin.tier))) {
+      case MoveOutcome::no_room:
+        give_back(row.size);  // the next run tries again from here
+        return PinStep::stop;
+      case MoveOutcome::failed:
+        return PinStep::failed;
+      default:
+        return PinStep::done;
+    }
   }
-  // What is hot, or has a warm copy that it should not have, is found due by this very run.
-  const bool due = row.hot() || (pin.tier == StorageTier::cold && row.due_us != 0);
-  if (due && row.due_us > now_us()) file_at(key, row, now_us());
-  return true;
+  if (row.hot()) {
+    // Found due by this very run.
+    if (row.due_us > now_us()) file_at(key, row, now_us());
+  } else if (pin.tier == StorageTier::cold && runner_.warm_.contains(key, row.version)) {
+    const AccessFigures figures = runner_.figures_(key);
+    const Decision decision = decide_due(row, figures, runner_.config_, now_, pin.tier);
+    return drop_warm_copy(key, row, figures, decision) ? PinStep::done : PinStep::stop;
+  }
+  return PinStep::done;
 }
 
 }  // namespace db4::tiering

@@ -14,6 +14,7 @@ void Runner::adopt_policy() {
 TieringResult Runner::run(const TieringOptions& options) {
   const std::scoped_lock one_at_a_time(running_);
   Run run(*this, options);
+  run.notice_clock_set_back();
   run.refile_after_policy_change();
   run.apply_pins();
   run.promote_candidates();

@@ -36,8 +36,10 @@ class Runner {
   /// The access figures of a document: stored, tracked and still in the cache.
   using Figures = std::function<AccessFigures(std::string_view key)>;
 
+  /// `max_body_size`: larger ones are not promoted for a pin.
   Runner(catalog::Catalog& catalog, HotStorage::State& hot, WarmStorage& warm, Mover& mover,
-         std::shared_ptr<Clock> clock, TieringConfig config, bool warm_enabled, Figures figures)
+         std::shared_ptr<Clock> clock, TieringConfig config, bool warm_enabled, std::uint64_t max_body_size,
+         Figures figures)
       : catalog_(catalog),
         hot_(hot),
         warm_(warm),
@@ -45,6 +47,7 @@ class Runner {
         clock_(std::move(clock)),
         config_(config),
         warm_enabled_(warm_enabled),
+        max_body_size_(max_body_size),
         figures_(std::move(figures)) {}
 
   /// Before the first run: notices a policy that changed since the last opening. Where entries of the due
@@ -71,6 +74,7 @@ class Runner {
   const std::shared_ptr<Clock> clock_;
   const TieringConfig config_;
   const bool warm_enabled_;
+  const std::uint64_t max_body_size_;
   const Figures figures_;
   std::mutex running_;
   mutable std::mutex mutex_;

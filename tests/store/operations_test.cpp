@@ -220,6 +220,27 @@ TEST_P(LiveTest, ALeftOverSocketIsReplaced) {
   put("a");
 }
 
+TEST_P(LiveTest, AStoreThatWasClosedLeavesItsSuccessorsSocketAlone) {
+  store_->close();
+  auto successor = std::make_unique<TieredStore>(
+      TieredStoreConfig{.hot = {.type = testing::kDiskEngine, .path = folder_.path() / "hot"},
+                        .cold = {.path = folder_.path() / "cold"}});
+  store_.reset();
+  EXPECT_NE(LiveClient::connect(folder_.path() / "hot"), nullptr);
+}
+
+TEST_P(LiveTest, AClientWhoseConnectionBrokeSaysSoEverAfter) {
+  store_->close();
+  for (int i = 0; i < 2; ++i) {
+    try {
+      client_->run(R"({"op": "stats"})");
+      FAIL() << "it was answered";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::unavailable);
+    }
+  }
+}
+
 TEST_P(LiveTest, AFolderDeeperThanASocketsAddressIsNoObstacle) {
   const auto deep = folder_.path() / std::string(120, 'd') / "hot";
   TieredStore store({.hot = {.type = testing::kDiskEngine, .path = deep, .durability = Durability::process},

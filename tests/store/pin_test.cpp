@@ -153,6 +153,74 @@ TEST_F(PinTest, AMoveByHandAgainstAPinIsRefused) {
   }
 }
 
+TEST_F(PinTest, OnARealClockTooTheNextRunActs) {
+  TieredStore store({.hot = {.type = testing::kDiskEngine,
+                             .path = folder_.path() / "real",
+                             .durability = Durability::process},
+                     .cold = {.path = folder_.path() / "real-cold"},
+                     .tiering = {.interval = 0ms}});
+  store.write("docs", "a", {{"n", 1}});
+  store.pin({.collection = "docs", .scope = PinScope::collection, .tier = StorageTier::cold});
+  EXPECT_EQ(store.run_tiering({.dry_run = true}).demoted, 1U);
+  EXPECT_EQ(store.run_tiering().demoted, 1U);
+}
+
+TEST_F(PinTest, AClockThatWasAheadHoldsNothingUp) {
+  put("a");
+  clock_->advance(720h);
+  put("b");
+  store_->run_tiering();
+  clock_->set_wall_time(clock_->now() - 700h);
+  store_->pin({.collection = "docs", .scope = PinScope::document, .id = "b", .tier = StorageTier::cold});
+  EXPECT_EQ(store_->run_tiering().demoted, 1U);
+  EXPECT_EQ(tier("b"), StorageTier::cold);
+}
+
+TEST_F(PinTest, WhatFindsNoRoomComesUpWhenThereIsSome) {
+  open(/*max_size=*/10'000);
+  for (int i = 0; i < 4; ++i) {
+    put(std::to_string(i), 3000);
+    store_->demote("docs", std::to_string(i), StorageTier::cold);
+  }
+  put("filler", 8000);
+  store_->pin({.collection = "docs", .scope = PinScope::prefix, .id = "0", .tier = StorageTier::hot});
+  store_->pin({.collection = "docs", .scope = PinScope::prefix, .id = "1", .tier = StorageTier::hot});
+  EXPECT_EQ(store_->run_tiering().promoted, 0U);
+  store_->remove("docs", "filler");
+  EXPECT_EQ(store_->run_tiering().promoted, 2U);
+  EXPECT_EQ(tier("0"), StorageTier::hot);
+}
+
+TEST_F(PinTest, UnpinningLeavesADocumentToTheBroaderPin) {
+  put("a");
+  store_->pin({.collection = "docs", .scope = PinScope::document, .id = "a", .tier = StorageTier::cold});
+  store_->pin({.collection = "docs", .scope = PinScope::collection, .tier = StorageTier::hot});
+  store_->run_tiering();
+  EXPECT_EQ(tier("a"), StorageTier::cold);
+  store_->unpin("docs", PinScope::document, "a");
+  EXPECT_EQ(store_->run_tiering().promoted, 1U);
+  EXPECT_EQ(tier("a"), StorageTier::hot);
+}
+
+TEST_F(PinTest, AWarmCopyOfWhatIsPinnedToColdGoes) {
+  put("a");
+  store_->demote("docs", "a", StorageTier::cold);
+  (void)store_->read("docs", "a");
+  ASSERT_EQ(tier("a"), StorageTier::warm);
+  store_->pin({.collection = "docs", .scope = PinScope::collection, .tier = StorageTier::cold});
+  EXPECT_EQ(store_->run_tiering({.dry_run = true}).demoted, 1U);
+  EXPECT_EQ(store_->run_tiering().demoted, 1U);
+  EXPECT_EQ(tier("a"), StorageTier::cold);
+}
+
+TEST_F(PinTest, WhatIsWrittenElsewhereUnderAHotPinComesUp) {
+  store_->pin({.collection = "docs", .scope = PinScope::collection, .tier = StorageTier::hot});
+  store_->run_tiering();
+  store_->write_bytes("docs", "a", as_bytes("x"), {.tier = StorageTier::cold});
+  EXPECT_EQ(store_->run_tiering().promoted, 1U);
+  EXPECT_EQ(tier("a"), StorageTier::hot);
+}
+
 TEST_F(PinTest, TargetsThatCannotBeAreRefused) {
   const auto code = [&](const Pin& pin) {
     try {
