@@ -30,7 +30,7 @@ depends() {
 library=${names[2]}
 depends "$library" librocksdb libsqlite3-0 libzstd1 libdeflate0 libssl3 libsimdjson libc6
 depends libdb4-storage-dev "$library \(= " nlohmann-json3-dev
-depends db4-tools "$library \(= " libstdc++6
+depends db4-tools "$library \(= " "libstdc\+\+6"
 for file in "$packages"/*.deb; do
   package=$(dpkg-deb -f "$file" Package)
   listing=$(dpkg-deb -c "$file")
@@ -90,6 +90,6 @@ else
   locked dpkg -i "$packages"/*.deb
   (smoke "")
   remove
+  trap 'rm -rf "$work"' EXIT
   [ ! -e /usr/bin/db4 ] || fail "db4 is still there after its packages were removed"
 fi
-rm -rf "$work"
