@@ -22,10 +22,11 @@ DB4_API std::optional<PinScope> pin_scope_from_string(std::string_view name) noe
 /// several that fit, the most exact one holds: the document's, then the longest prefix, then the
 /// collection's. One cannot lie across collections.
 ///
-/// hot: tiering never demotes it, not for room either; what is colder is promoted by the next run, or by a read
-/// before that, as far as hot.max_size has room below 90 % and hot.max_body_size allows. warm, cold: what is hot is
-/// demoted by the next run, and no read promotes it; a write still lands in hot first. cold: no copy is admitted to
-/// the warm cache either. A pin needs no document to exist, and holds those that come later too.
+/// hot: tiering never demotes it, not for room either; what is colder is promoted by the next run, or by a
+/// read before that, as far as hot.max_size has room below 90 % and hot.max_body_size allows. warm, cold:
+/// what is hot is demoted by the next run, and no read promotes it; a write still lands in hot first. cold:
+/// no copy is admitted to the warm cache either. A pin needs no document to exist, and holds those that come
+/// later too.
 struct Pin {
   std::string collection = {};
   PinScope scope = PinScope::document;

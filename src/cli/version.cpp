@@ -17,6 +17,7 @@ void add_line(std::string& text, std::string label, const std::string& value) {
 template <class Kind>
 std::vector<std::string> names(const std::vector<Kind>& kinds) {
   std::vector<std::string> out;
+  out.reserve(kinds.size());
   for (const Kind kind : kinds) out.emplace_back(to_string(kind));
   return out;
 }

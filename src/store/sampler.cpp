@@ -88,8 +88,8 @@ void Sampler::take(bool closing, const std::function<Figures()>& figures) {
 }
 
 StatsSample Sampler::make(const Figures& now, TimePoint at) const {
-  static const Figures kNothing;
-  const Figures& before = before_ ? *before_ : kNothing;
+  static const Figures nothing;
+  const Figures& before = before_ ? *before_ : nothing;
   const StoreStats& stats = now.stats;
   const StoreStats& old = before.stats;
   return {.at = at,
