@@ -1,7 +1,7 @@
 #include "demo.hpp"
 
 #include "corpus.hpp"
-#include "store_folder.hpp"
+#include "settings.hpp"
 #include "text.hpp"
 
 #include <db4/storage.hpp>
@@ -108,6 +108,13 @@ class Demo {
     if (!options_.json && ::isatty(STDERR_FILENO) != 0) std::cerr << "\r\033[K" << text << std::flush;
   }
 
+  void check_stop() const {
+    if (!options_.stop.stop_requested()) return;
+    throw Error(ErrorCode::cancelled,
+                "interrupted; the store in " + options_.folder.string() + " is whole, up to here",
+                "look into it, or start over with --replace");
+  }
+
   void prepare_folder();
   void load();
   void thin_out();
@@ -169,12 +176,12 @@ void Demo::configure() {
   config_.tiering.warm_threshold = 240h;
   config_.tiering.access_window = 24h;
   config_.cost = options_.cost;
-  write_config(options_.folder, config_);
+  write_settings(options_.folder, config_);
   if (!(std::ofstream(options_.folder / kMark) << "`db4 demo --replace` may remove this folder.\n")) {
     throw Error(ErrorCode::permission_denied, "cannot write to " + options_.folder.string(),
                 "check space and permissions there");
   }
-  config_ = read_config(options_.folder);
+  config_ = Settings::read(options_.folder).config();
   // So that the month ends about now, and the commands that follow see sensible ages.
   const TimePoint now = system_clock()->now();
   clock_ = std::make_shared<DemoClock>(now - std::chrono::hours{24} * options_.days);
@@ -193,6 +200,7 @@ void Demo::import() {
   const MonotonicTime started = clock_->monotonic();
   std::size_t done = 0;
   for (const CorpusDocument& document : documents_) {
+    check_stop();
     std::vector<BatchItem>& items = batches[document.collection];
     items.push_back({.id = document.id, .body = document.body});
     if (items.size() == kImportBatch) write(document.collection, items);
@@ -216,6 +224,7 @@ void Demo::replay() {
   const int operations = std::max(options_.reads_per_hour + options_.writes_per_hour, 1);
   const std::chrono::microseconds step = std::chrono::microseconds{std::chrono::hours{1}} / operations;
   for (int hour = 0; hour < hours; ++hour) {
+    check_stop();
     for (int i = 0; i < operations; ++i) {
       const std::size_t index = traffic.next(hour / 24);
       // The writes spread over the hour.
@@ -342,7 +351,7 @@ void Demo::suggest() const {
   say(db4 + "ls " + shell_quoted(some.collection) + " --limit 5");
   say(db4 + "get " + key);
   say(db4 + "explain " + key);
-  say(db4 + "tier run --dry-run");
+  say(db4 + "tier plan");
 }
 
 }  // namespace

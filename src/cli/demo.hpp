@@ -4,6 +4,7 @@
 #include <db4/config.hpp>
 
 #include <filesystem>
+#include <stop_token>
 #include <string>
 
 namespace db4::cli {
@@ -19,6 +20,7 @@ struct DemoOptions {
   bool replace = false;  ///< the store of an earlier demo is removed first
   bool json = false;
   CostConfig cost;
+  std::stop_token stop;  ///< ends it between two hours, or two batches of the import
 };
 
 /// Runs it; 0 when every document read back byte for byte.

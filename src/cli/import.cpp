@@ -1,6 +1,9 @@
-#include "commands.hpp"
-#include "store_folder.hpp"
+#include "context.hpp"
+#include "exit_code.hpp"
+#include "parts.hpp"
 #include "text.hpp"
+
+#include <db4/storage.hpp>
 
 #include <unistd.h>
 
@@ -10,6 +13,16 @@
 
 namespace db4::cli {
 namespace {
+
+struct Request {
+  std::string collection;
+  std::string file = "-";
+  std::string tier;
+  std::string id_field = "id";
+  std::string collection_field;
+  std::size_t batch = 1000;
+  bool skip_bad = false;
+};
 
 /// Where a document came from, for messages.
 struct Place {
@@ -28,7 +41,7 @@ struct Item {
 class Importer {
  public:
   Importer(TieredStore& store, const Request& request) : store_(store), request_(request) {
-    options_.tier = tier_of(request);
+    if (!request.tier.empty()) options_.tier = tier_from_string(request.tier);
   }
 
   void add(std::string line, Place place) {
@@ -143,9 +156,7 @@ class Importer {
   bool progress_shown_ = false;
 };
 
-}  // namespace
-
-int run_import(const Request& request) {
+int run_import(Context& context, const Request& request) {
   std::ifstream file;
   if (request.file != "-") {
     file.open(request.file, std::ios::binary);
@@ -155,8 +166,8 @@ int run_import(const Request& request) {
     }
   }
   std::istream& in = request.file == "-" ? std::cin : file;
-  TieredStore store(read_config(find_store(request.store)));
-  Importer importer(store, request);
+  const std::unique_ptr<TieredStore> store = context.open_store();
+  Importer importer(*store, request);
   std::string line;
   std::uint64_t byte = 0;
   for (std::size_t number = 1; std::getline(in, line); ++number) {
@@ -166,14 +177,14 @@ int run_import(const Request& request) {
   }
   importer.flush();
   importer.end_progress();
-  store.close();
+  store->close();
   if (in.bad()) {
     throw Error(
         ErrorCode::unavailable,
         "reading " + request.file + " failed after " + describe_count(importer.imported()) + " documents",
         "check that it is a file that can be read, and import it again");
   }
-  if (request.json) {
+  if (context.json()) {
     std::cout << nlohmann::json{{"imported", importer.imported()}, {"skipped", importer.skipped()}}.dump()
               << "\n";
     return kOk;
@@ -182,6 +193,40 @@ int run_import(const Request& request) {
   if (importer.skipped() > 0) std::cout << ", skipped " << describe_count(importer.skipped()) << " lines";
   std::cout << "\n";
   return kOk;
+}
+
+}  // namespace
+
+void add_data_commands(CommandTree& tree) {
+  const auto options = std::make_shared<Request>();
+  CLI::App& command = tree.add({.name = "import",
+                                .group = "Import and export",
+                                .summary = "Write documents from JSON lines",
+                                .examples = "db4 import orders orders.jsonl --id-field id\n"
+                                            "db4 import --collection-field kind everything.jsonl"},
+                               [options](Context& context) {
+                                 if (options->collection.empty() && options->collection_field.empty()) {
+                                   throw Error(ErrorCode::invalid_argument, "no collection is named",
+                                               "name COLLECTION or --collection-field");
+                                 }
+                                 // With --collection-field the file is the only thing left to name.
+                                 if (!options->collection_field.empty() && !options->collection.empty())
+                                   options->file = std::exchange(options->collection, {});
+                                 return run_import(context, *options);
+                               });
+  command.add_option("collection", options->collection, "Collection")->type_name("");
+  CLI::Option* file = command.add_option("file", options->file, "File; -: standard input")->type_name("");
+  command
+      .add_option("--collection-field", options->collection_field,
+                  "The member that holds the collection; then name the file alone")
+      ->type_name("NAME")
+      ->excludes(file);
+  command.add_option("--id-field", options->id_field, "The member that holds the id")->type_name("NAME");
+  command.add_option("--batch", options->batch, "Documents in one commit")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, kMaxBatchItems));
+  command.add_flag("--skip-bad", options->skip_bad, "Go past lines that cannot be imported");
+  add_tier_option(command, "--tier", options->tier, "hot, warm or cold");
 }
 
 }  // namespace db4::cli

@@ -46,6 +46,34 @@ double bounded(double value, double most, std::string_view text) {
   throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' is too much", "use a smaller one");
 }
 
+std::string hexadecimal(char c) {
+  std::array<char, 8> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), "\\x%02x", static_cast<unsigned char>(c));
+  return buffer.data();
+}
+
+/// The bytes of a character in front that acts on a terminal without being seen: U+0080 to U+009F, and those
+/// that turn the direction of writing (U+202A to U+202E, U+2066 to U+2069). 0 where there is none.
+std::size_t hidden_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) <= 0x9F) return 2;
+  if (byte(0) != 0xE2) return 0;
+  if (byte(1) == 0x80 && byte(2) >= 0xAA && byte(2) <= 0xAE) return 3;
+  return byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9 ? 3 : 0;
+}
+
+/// Counted in characters, not bytes: UTF-8's continuation bytes and what paints take no room.
+std::size_t width_of(const std::string& cell) {
+  std::size_t width = 0;
+  bool in_sequence = false;
+  for (const char c : cell) {
+    if (c == '\033') in_sequence = true;
+    if (!in_sequence && (static_cast<unsigned char>(c) & 0xC0) != 0x80) ++width;
+    if (c == 'm') in_sequence = false;
+  }
+  return width;
+}
+
 }  // namespace
 
 std::string describe_bytes(std::uint64_t bytes) {
@@ -91,20 +119,20 @@ std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when)
 
 std::string escape(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const std::size_t length = hidden_length(text.substr(i));
+    if (text[i] == '\n') {
       out += "\\n";
-    } else if (c == '\t') {
+    } else if (text[i] == '\t') {
       out += "\\t";
-    } else if (c == '\\') {
+    } else if (text[i] == '\\') {
       out += "\\\\";
-    } else if (byte < 0x20 || byte == 0x7F) {
-      std::array<char, 8> buffer{};
-      std::snprintf(buffer.data(), buffer.size(), "\\x%02x", byte);
-      out += buffer.data();
+    } else if (byte < 0x20 || byte == 0x7F || length > 0) {
+      for (std::size_t k = 0; k < std::max<std::size_t>(length, 1); ++k) out += hexadecimal(text[i + k]);
+      i += std::max<std::size_t>(length, 1) - 1;
     } else {
-      out.push_back(c);
+      out.push_back(text[i]);
     }
   }
   return out;
@@ -144,26 +172,21 @@ std::chrono::milliseconds parse_duration(std::string_view text) {
       static_cast<std::int64_t>(bounded(number * unit_factor(kUnits, unit, text), kCentury, text))};
 }
 
-std::string Table::text() const {
+std::string Table::text(const Terminal& terminal) const {
   std::vector<std::size_t> widths;
-  // Counted in characters, not bytes: UTF-8's continuation bytes take no room.
-  const auto width = [](const std::string& cell) {
-    return static_cast<std::size_t>(std::count_if(
-        cell.begin(), cell.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-  };
   for (const auto& row : rows_) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
   }
   std::string out;
   for (const auto& row : rows_) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string pad(widths[i] - width(row[i]), ' ');
+      const std::string pad(widths[i] - width_of(row[i]), ' ');
       line += i == 0 ? "  " + row[i] + pad : "  " + pad + row[i];
     }
     line.erase(line.find_last_not_of(' ') + 1);
-    out += line + "\n";
+    out += (&row == &rows_.front() ? terminal.paint(Emphasis::heading, line) : line) + "\n";
   }
   return out;
 }

@@ -3,6 +3,8 @@
 //
 // Text for people: sizes, durations, tables, ids.
 
+#include "terminal.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -31,12 +33,14 @@ std::uint64_t parse_bytes(std::string_view text);
 /// "1h", "5min", "7d", "300ms", "30s"; at most a century. Throws invalid_argument.
 std::chrono::milliseconds parse_duration(std::string_view text);
 
-/// Columns of text; the first is set left, the others right.
+/// Columns of text; the first is set left, the others right. Cells may be painted.
 class Table {
  public:
   explicit Table(std::vector<std::string> head) : rows_{std::move(head)} {}
   void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  [[nodiscard]] std::string text() const;
+  /// With the head painted as a heading.
+  [[nodiscard]] std::string text(const Terminal& terminal) const;
+  [[nodiscard]] std::string text() const { return text(Terminal(Color::never)); }
 
  private:
   std::vector<std::vector<std::string>> rows_;

@@ -33,7 +33,7 @@ export DB4_STORE=s
 printf '{"name": "Alice"}' | "$db4" put users 1 | grep -q "version 1 in hot" || fail "put"
 expect 0 "$db4" get users 1
 [ "$out" = '{"name": "Alice"}' ] || fail "get gave $out"
-expect 0 "$db4" get users 1 --meta; has '"_meta"'
+expect 0 "$db4" get users 1 --meta; has '"body": {'; has '"served_from": "hot"'
 expect 4 "$db4" get users nobody; has "no document"
 printf '{"a": ' >bad.json
 expect 2 "$db4" put users 2 bad.json; has "byte"
@@ -80,7 +80,7 @@ expect 2 "$db4" demote users 1 --to hot
 expect 0 "$db4" promote users 1; has "moved to hot"
 expect 0 "$db4" tier run --dry-run; has "would demote 0"
 expect 0 "$db4" tier run --max-operations 5 --max-bytes 1MiB --json; has '"demoted": 0'
-expect 0 "$db4" run --dry-run --json; has '"dry_run": true'
+expect 0 "$db4" tier plan --json; has '"dry_run": true'
 expect 0 "$db4" stat; has "cold"; has 'a month: $0.0'
 expect 0 "$db4" put blobs b --bytes --content-type image/x-none s/db4.toml
 "$db4" get blobs b | cmp - s/db4.toml || fail "bytes read back changed"
@@ -108,15 +108,24 @@ cp kept.toml s/db4.toml
 (export DB4_STORE=made && expect 0 "$db4" init && [ -s made/db4.toml ]) || fail "init does not use DB4_STORE"
 expect 2 "$db4" ls --store elsewhere; has "no db4.toml"
 
-# Another process holds the store: told who it is.
-"$db4" init --store held >/dev/null
+# Another process holds the store: it is asked; where it does not listen, told who it is.
+"$db4" init --store held --set live.enabled=false >/dev/null
 mkfifo pipe
 "$db4" --store held import things pipe --batch 1 >/dev/null &
 holder=$!
 exec 3>pipe
 printf '{"id":"1"}\n' >&3
 for _ in $(seq 100); do [ -s held/hot/LOCK ] && break; read -rt 0.1 <> <(:) || true; done
-expect 5 "$db4" --store held ls; has "$holder"
+expect 5 "$db4" --store held --wait 0s ls; has "$holder"
+exec 3>&-
+wait "$holder"
+sed -i 's/^enabled = .*/enabled = true/' held/db4.toml
+"$db4" --store held import things pipe --batch 1 >/dev/null &
+holder=$!
+exec 3>pipe
+for _ in $(seq 100); do [ -S held/hot/live.sock ] && break; read -rt 0.1 <> <(:) || true; done
+expect 0 "$db4" --store held get things 1; has '{"id":"1"}'
+expect 0 "$db4" --store held stat; has "held by process $holder"
 exec 3>&-
 wait "$holder"
 

@@ -77,6 +77,7 @@ class Simulation {
     }
     if (version < least) stale_.fetch_add(1);
     if (random() % 4 == 0) std::this_thread::yield();  // gives changes time to come between
+    if (random() % 64 == 0) write(at, random);         // where the scheduler lets none, one does
     if (version % 2 == 1) cache_.fill(ticket, make_block(key.id(), version, random() % 3'000));
   }
 

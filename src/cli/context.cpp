@@ -1,0 +1,67 @@
+#include "context.hpp"
+
+#include "exit_code.hpp"
+#include "text.hpp"
+
+#include <iostream>
+
+namespace db4::cli {
+
+Context::Context(const GlobalOptions& options, Terminal terminal) : options_(options), terminal_(terminal) {}
+
+std::filesystem::path Context::folder() const { return find_store(options_.store); }
+
+Settings Context::settings() const {
+  Settings settings = Settings::read(folder());
+  settings.apply_environment();
+  for (const std::string& setting : options_.settings) settings.apply_flag(setting);
+  return settings;
+}
+
+std::chrono::milliseconds Context::wait() const { return parse_duration(options_.wait); }
+
+Session& Context::session() {
+  if (!session_) session_ = std::make_unique<Session>(settings().config(), wait(), stop());
+  return *session_;
+}
+
+nlohmann::json Context::ask(const nlohmann::json& request, std::string_view body) {
+  return nlohmann::json::parse(session().ask(request, body).json);
+}
+
+std::unique_ptr<TieredStore> Context::open_store() const {
+  return open_waiting(settings().config(), wait(), stop());
+}
+
+void Context::print(const nlohmann::json& json) { std::cout << json.dump(2) << "\n"; }
+
+void add_key(CLI::App& command, Key& key) {
+  command.add_option("collection", key.collection, "Collection")->required()->type_name("");
+  command.add_option("id", key.id, "Id of the document")->required()->type_name("");
+}
+
+std::string name_of(const Key& key) { return escape(key.collection) + "/" + escape(key.id); }
+
+int report_not_found(const Key& key) {
+  std::cerr << "db4: there is no document " << name_of(key) << "; `db4 ls "
+            << escape(shell_quoted(key.collection)) << "` lists what there is\n";
+  return kNotFound;
+}
+
+CLI::Option* add_tier_option(CLI::App& command, const char* name, std::string& tier, const char* what) {
+  const auto check = [](const std::string& word) {
+    return tier_from_string(word) ? "" : "'" + escape(word) + "' is no tier: use hot, warm or cold";
+  };
+  return command.add_option(name, tier, what)->type_name("TIER")->check(CLI::Validator(check, ""));
+}
+
+std::string paint_tier(const Terminal& terminal, const std::string& tier) {
+  if (tier == "hot") return terminal.paint(Emphasis::hot, tier);
+  return terminal.paint(tier == "warm" ? Emphasis::warm : Emphasis::cold, tier);
+}
+
+nlohmann::json request_for(const char* op, const Key& key) {
+  return {{"op", op}, {"collection", key.collection}, {"id", key.id}};
+}
+
+}  // namespace db4::cli

@@ -1,0 +1,74 @@
+#pragma once
+// What a running command has at hand.
+
+#include "command_tree.hpp"
+#include "interruption.hpp"
+#include "session.hpp"
+#include "settings.hpp"
+#include "terminal.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace db4::cli {
+
+/// The options of the command line, its terminal, and the store it names.
+class Context {
+ public:
+  Context(const GlobalOptions& options, Terminal terminal);
+
+  [[nodiscard]] bool json() const noexcept { return options_.json; }
+  [[nodiscard]] const GlobalOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const Terminal& terminal() const noexcept { return terminal_; }
+  [[nodiscard]] std::stop_token stop() const noexcept { return interruption_.token(); }
+  [[nodiscard]] bool interrupted() const noexcept { return interruption_.requested(); }
+
+  /// The folder of the store. Throws invalid_argument where none is named.
+  [[nodiscard]] std::filesystem::path folder() const;
+  /// Its settings, with where each came from. Throws invalid_argument for a wrong one.
+  [[nodiscard]] Settings settings() const;
+
+  /// The store, through the socket of the process that holds it or else opened here; made on first use.
+  Session& session();
+  /// Runs an operation of docs/json.md there.
+  nlohmann::json ask(const nlohmann::json& request, std::string_view body = {});
+  /// The store opened in this process and listening, for a command that works on it for long and calls it
+  /// directly. Throws locked where another process holds it.
+  [[nodiscard]] std::unique_ptr<TieredStore> open_store() const;
+
+  /// How long to wait for a store that is locked.
+  [[nodiscard]] std::chrono::milliseconds wait() const;
+
+  /// Prints an object as it is defined in docs/json.md.
+  static void print(const nlohmann::json& json);
+
+ private:
+  GlobalOptions options_;
+  Terminal terminal_;
+  Interruption interruption_;
+  std::unique_ptr<Session> session_;
+};
+
+/// The key of one document, as a command takes it.
+struct Key {
+  std::string collection;
+  std::string id;
+};
+/// Adds the arguments COLLECTION and ID.
+void add_key(CLI::App& command, Key& key);
+/// "collection/id", with what would break a terminal escaped.
+std::string name_of(const Key& key);
+/// Says that there is no such document; kNotFound.
+int report_not_found(const Key& key);
+/// Adds an option that takes a tier: its word is checked while parsing.
+CLI::Option* add_tier_option(CLI::App& command, const char* name, std::string& tier, const char* what);
+/// hot, warm or cold in its colour.
+std::string paint_tier(const Terminal& terminal, const std::string& tier);
+/// The request {"op": op, "collection": ..., "id": ...}.
+nlohmann::json request_for(const char* op, const Key& key);
+
+}  // namespace db4::cli

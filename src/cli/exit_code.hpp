@@ -1,0 +1,21 @@
+#pragma once
+// What the command line ends with. `db4 --help` and docs/reference/commands.md list these.
+
+#include <db4/error.hpp>
+
+namespace db4::cli {
+
+enum Exit : int {
+  kOk = 0,
+  kFailed = 1,
+  kUsage = 2,          ///< an argument, a setting or a document that is wrong
+  kConflict = 3,       ///< it stands at another version, or is there already
+  kNotFound = 4,       ///< no such document
+  kBusy = 5,           ///< locked, full or away: the same may succeed later
+  kInterrupted = 130,  ///< stopped by Ctrl-C or SIGTERM, with everything acknowledged kept
+};
+
+/// The code for a failure.
+int exit_code(const Error& error) noexcept;
+
+}  // namespace db4::cli

@@ -1,0 +1,15 @@
+#pragma once
+// The parts of the command line, each a group of commands in a file of its own.
+
+#include "command_tree.hpp"
+
+namespace db4::cli {
+
+void add_store_commands(CommandTree& tree);     ///< init, demo
+void add_document_commands(CommandTree& tree);  ///< put, get, rm, cp
+void add_listing_commands(CommandTree& tree);   ///< ls, stat, du
+void add_tier_commands(CommandTree& tree);      ///< tier, explain, promote, demote
+void add_pin_commands(CommandTree& tree);       ///< pin, unpin, pins
+void add_data_commands(CommandTree& tree);      ///< import, export
+
+}  // namespace db4::cli

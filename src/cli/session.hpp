@@ -1,0 +1,41 @@
+#pragma once
+// A session with a store: through the live socket of the process that holds it, or with the store opened
+// here.
+
+#include <db4/operations.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <memory>
+#include <stop_token>
+#include <string_view>
+
+namespace db4::cli {
+
+/// Opens a store that this process works on for long: others may ask it through its socket. Waits up to
+/// `wait` for a process that is just using it; then throws its Error of code `locked`.
+std::unique_ptr<TieredStore> open_waiting(TieredStoreConfig config, std::chrono::milliseconds wait,
+                                          const std::stop_token& stop);
+
+/// One thread.
+class Session {
+ public:
+  /// Asks the process that holds the store where there is one that listens, and else opens the store here,
+  /// without listening: a command is over before anybody could ask. `wait` as for open_waiting.
+  Session(TieredStoreConfig config, std::chrono::milliseconds wait, std::stop_token stop);
+
+  /// Runs an operation (docs/json.md). Throws what it throws; invalid_argument for text that is no UTF-8.
+  OperationReply ask(const nlohmann::json& request, std::string_view body = {});
+
+  [[nodiscard]] bool live() const noexcept { return live_ != nullptr; }
+  /// Closes the store where it was opened here. Throws what TieredStore::close throws.
+  void close();
+
+ private:
+  std::stop_token stop_;
+  std::unique_ptr<LiveClient> live_;
+  std::unique_ptr<TieredStore> store_;
+};
+
+}  // namespace db4::cli

@@ -1,0 +1,253 @@
+// Every setting: its key, what it means, and how it is written and read.
+#include "settings.hpp"
+#include "text.hpp"
+
+#include <db4/error.hpp>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <sstream>
+
+namespace db4::cli {
+namespace {
+
+using C = TieredStoreConfig;
+
+std::string in_quotes(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+template <typename Unit, std::size_t N>
+std::string in_largest_unit(std::uint64_t count, const std::array<Unit, N>& units) {
+  for (const auto& [name, factor] : units) {
+    if (count != 0 && count % factor == 0) return in_quotes(std::to_string(count / factor) + name);
+  }
+  return in_quotes(std::to_string(count) + units.back().first);
+}
+
+std::string duration_text(std::chrono::milliseconds duration) {
+  static constexpr std::array<std::pair<const char*, std::uint64_t>, 5> kUnits{
+      {{"d", 86'400'000}, {"h", 3'600'000}, {"min", 60'000}, {"s", 1000}, {"ms", 1}}};
+  return in_largest_unit(static_cast<std::uint64_t>(duration.count()), kUnits);
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  static constexpr std::array<std::pair<const char*, std::uint64_t>, 4> kUnits{
+      {{"GiB", 1ULL << 30}, {"MiB", 1ULL << 20}, {"KiB", 1ULL << 10}, {"B", 1}}};
+  return in_largest_unit(bytes, kUnits);
+}
+
+template <typename Section, typename Field>
+Setting bytes(std::string key, Section section, Field field, std::string comment) {
+  return {std::move(key), "size", std::move(comment),
+          [=](const C& c) { return bytes_text(c.*section.*field); },
+          [=](C& c, const std::string& text) { c.*section.*field = parse_bytes(text); }};
+}
+
+template <typename Section, typename Field>
+Setting duration(std::string key, Section section, Field field, std::string comment) {
+  return {std::move(key), "duration", std::move(comment),
+          [=](const C& c) { return duration_text(c.*section.*field); },
+          [=](C& c, const std::string& text) { c.*section.*field = parse_duration(text); }};
+}
+
+[[noreturn]] void no_number(const std::string& text, const std::string& example) {
+  throw Error(ErrorCode::invalid_argument, "'" + text + "' is no number",
+              "write a number such as " + example);
+}
+
+template <typename Config, typename Number>
+Setting number(std::string key, Config C::*section, Number Config::*field, std::string comment) {
+  return {std::move(key), "number", std::move(comment),
+          [=](const C& c) { return std::to_string(c.*section.*field); },
+          [=](C& c, const std::string& text) {
+            Number value = 0;
+            const char* end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, value);
+            if (error != std::errc() || stopped != end) no_number(text, "5");
+            c.*section.*field = value;
+          }};
+}
+
+template <typename Config>
+Setting flag(std::string key, Config C::*section, bool Config::*field, std::string comment) {
+  return {std::move(key), "true or false", std::move(comment),
+          [=](const C& c) { return std::string(c.*section.*field ? "true" : "false"); },
+          [=](C& c, const std::string& text) {
+            if (text != "true" && text != "false") {
+              throw Error(ErrorCode::invalid_argument, "'" + text + "' is neither true nor false",
+                          "write one of them");
+            }
+            c.*section.*field = text == "true";
+          }};
+}
+
+std::string promote_text(PromoteOnRead mode) {
+  if (mode.mode() == PromoteOnRead::always) return "always";
+  return mode.mode() == PromoteOnRead::never ? "never" : "second_read";
+}
+std::string name_of(PromoteOnRead mode) { return promote_text(mode); }
+template <typename Enum>
+std::string name_of(Enum value) {
+  return std::string(to_string(value));
+}
+
+template <typename Config, typename Word>
+Setting words(std::string key, Config C::*section, Word Config::*field, std::vector<Word> values,
+              std::string comment) {
+  std::string names;
+  for (const Word value : values) names += (names.empty() ? "" : ", ") + name_of(value);
+  return {std::move(key), names, std::move(comment),
+          [=](const C& c) { return in_quotes(name_of(c.*section.*field)); },
+          [=](C& c, const std::string& text) {
+            for (const Word value : values) {
+              if (text != name_of(value)) continue;
+              c.*section.*field = value;
+              return;
+            }
+            throw Error(ErrorCode::invalid_argument, "'" + text + "' is none of " + names,
+                        "choose one of them");
+          }};
+}
+
+Setting price(std::string key, double CostConfig::*field, std::string comment) {
+  return {std::move(key), "number", std::move(comment),
+          [=](const C& c) {
+            std::ostringstream out;
+            out << c.cost.*field;
+            return out.str();
+          },
+          [=](C& c, const std::string& text) {
+            double value = 0;
+            const char* end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, value);
+            if (error != std::errc() || stopped != end || !std::isfinite(value) || value < 0)
+              no_number(text, "0.15");
+            c.cost.*field = value;
+          }};
+}
+
+Setting prefix() {
+  return {"cold.prefix", "text", "put before every object's name; several stores may share one place",
+          [](const C& c) { return in_quotes(c.cold.prefix); },
+          [](C& c, const std::string& text) { c.cold.prefix = text; }};
+}
+
+void add_hot(std::vector<Setting>& all) {
+  using H = HotConfig;
+  const auto s = &C::hot;
+  all.push_back(words("hot.type", s, &H::type, {HotType::rocksdb, HotType::sqlite},
+                      "the engine; not to be changed later"));
+  all.push_back(bytes("hot.max_size", s, &H::max_size, "bytes of documents that may live hot; 0B: no bound"));
+  all.push_back(bytes("hot.cache_size", s, &H::cache_size, "memory for copies of hot documents; 0B: none"));
+  all.push_back(
+      bytes("hot.max_body_size", s, &H::max_body_size, "larger bodies are written straight to cold"));
+  all.push_back(bytes("hot.inline_body_size", s, &H::inline_body_size,
+                      "bodies up to this live in the catalogue's row"));
+  all.push_back(words("hot.durability", s, &H::durability,
+                      {Durability::none, Durability::process, Durability::disk},
+                      "what an acknowledged write survives: nothing, a killed process, a power cut"));
+  all.push_back(
+      duration("hot.full_timeout", s, &H::full_timeout, "how long a write waits for room at max_size"));
+}
+
+void add_warm_and_cold(std::vector<Setting>& all) {
+  using W = WarmConfig;
+  const auto w = &C::warm;
+  all.push_back(words("warm.type", w, &W::type, {WarmType::memory, WarmType::disk}, "where copies are kept"));
+  all.push_back(duration("warm.ttl", w, &W::ttl, "copies are fresh for this long"));
+  all.push_back(duration("warm.stale_while_revalidate", w, &W::stale_while_revalidate,
+                         "and then served for this long more while one request refreshes them"));
+  all.push_back(bytes("warm.max_size", w, &W::max_size, "bytes of copies; 0B turns the warm tier off"));
+  using K = ColdConfig;
+  const auto k = &C::cold;
+  all.push_back(prefix());
+  all.push_back(words("cold.compression", k, &K::compression,
+                      {Compression::none, Compression::gzip, Compression::zstd}, "of the records' bodies"));
+  all.push_back(number("cold.compression_level", k, &K::compression_level, "0: the codec's own default"));
+  all.push_back(
+      bytes("cold.pack_below", k, &K::pack_below, "smaller records are packed into segments; 0B: none"));
+  all.push_back(bytes("cold.segment_size", k, &K::segment_size, "a segment is closed at this size"));
+  all.push_back(duration("cold.garbage_grace", k, &K::garbage_grace, "freed objects are deleted after this"));
+  all.push_back(duration("cold.intent_deadline", k, &K::intent_deadline,
+                         "an object that was announced and not named by then is garbage"));
+  all.push_back(
+      flag("cold.readable_names", k, &K::readable_names, "end objects' names with collection and id"));
+}
+
+void add_tiering(std::vector<Setting>& all) {
+  using T = TieringConfig;
+  const auto t = &C::tiering;
+  all.push_back(duration("tiering.hot_threshold", t, &T::hot_threshold, "used within this time: hot"));
+  all.push_back(duration("tiering.warm_threshold", t, &T::warm_threshold,
+                         "used within this time: warm; longer ago: cold"));
+  all.push_back(number("tiering.access_count_threshold", t, &T::access_count_threshold,
+                       "this many accesses within access_window: hot, whatever the age"));
+  all.push_back(duration("tiering.access_window", t, &T::access_window, "accesses are counted over this"));
+  all.push_back(words("tiering.promote_on_read", t, &T::promote_on_read,
+                      {PromoteOnRead(PromoteOnRead::never), PromoteOnRead(PromoteOnRead::always),
+                       PromoteOnRead(PromoteOnRead::second_read)},
+                      "when reading makes hot a document's home; second_read: within access_window"));
+  all.push_back(duration("tiering.tombstone_retention", t, &T::tombstone_retention,
+                         "how long the version of a removed document is remembered"));
+  using A = AccessPatternTrackerConfig;
+  const auto a = &C::tracker;
+  all.push_back(
+      duration("tracker.history_window", a, &A::history_window, "accesses are remembered over this"));
+  all.push_back(number("tracker.cold_prediction_threshold", a, &A::cold_prediction_threshold,
+                       "fewer accesses within history_window: predicted cold"));
+  all.push_back(duration("tracker.cold_age_threshold", a, &A::cold_age_threshold,
+                         "no access for this long: predicted cold"));
+  all.push_back(
+      number("tracker.max_keys", a, &A::max_keys, "documents tracked at most, some 100 bytes each"));
+  all.push_back(duration("consistency.max_stale", &C::consistency, &ConsistencyConfig::max_stale,
+                         "how old an answer may be; 0ms: the newest acknowledged version"));
+}
+
+void add_rest(std::vector<Setting>& all) {
+  all.push_back(price("cost.hot_per_gb_month", &CostConfig::hot_per_gb_month, "dollars a GB and month, hot"));
+  all.push_back(
+      price("cost.cold_per_gb_month", &CostConfig::cold_per_gb_month, "dollars a GB and month, cold"));
+  all.push_back(price("cost.per_million_object_writes", &CostConfig::per_million_object_writes,
+                      "dollars a million requests that write objects"));
+  all.push_back(price("cost.per_million_object_reads", &CostConfig::per_million_object_reads,
+                      "dollars a million requests that read objects"));
+  all.push_back(duration("stats.sample_interval", &C::stats, &StatsConfig::sample_interval,
+                         "a sample of the figures is kept this often; 0ms: none"));
+  all.push_back(
+      number("stats.max_samples", &C::stats, &StatsConfig::max_samples, "samples kept, some 2 KiB each"));
+  all.push_back(
+      flag("live.enabled", &C::live, &LiveConfig::enabled, "listen on live.sock for other processes"));
+  all.push_back(number("live.max_clients", &C::live, &LiveConfig::max_clients, "connections at once"));
+}
+
+}  // namespace
+
+std::string Setting::variable() const {
+  std::string out = "DB4_";
+  for (const char c : key) {
+    const bool lower = c >= 'a' && c <= 'z';
+    out += c == '.' ? '_' : (lower ? static_cast<char>(c - 'a' + 'A') : c);
+  }
+  return out;
+}
+
+const std::vector<Setting>& all_settings() {
+  static const std::vector<Setting> all = [] {
+    std::vector<Setting> made;
+    add_hot(made);
+    add_warm_and_cold(made);
+    add_tiering(made);
+    add_rest(made);
+    return made;
+  }();
+  return all;
+}
+
+}  // namespace db4::cli
