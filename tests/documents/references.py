@@ -54,7 +54,7 @@ def unknown_names():
     figures = set(re.findall(r'\{"(\w+)"', SOURCES))
     for page in pages():
         for code in re.findall(r"`([^`\n]+)`", without_blocks(page.read_text())):
-            for section, name in re.findall(r"(?<![\w.])(\w+)\.(\w+)(?![\w./(])", code):
+            for section, name in re.findall(r"(?<![\w./])(\w+)\.(\w+)(?![\w./(])", code):
                 if section in options and name not in options[section] | figures | {"sock"}:
                     yield f"{page}: there is no option {section}.{name}"
             for scope, name in re.findall(r"\b(\w+)::(\w+)", code):
