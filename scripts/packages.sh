@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the named sets need and this machine lacks:
 #
-#     scripts/packages.sh build|test|package|bench|style|fuzz ...
+#     scripts/packages.sh build|test|package|bench|style|fuzz|docs ...
 #
 # Says what it does; does nothing, and asks no server, where all of them are there. Uses sudo where it is not root.
 set -euo pipefail
@@ -9,11 +9,12 @@ set -euo pipefail
 declare -A sets=(
   [build]="g++ cmake ninja-build ccache pkg-config librocksdb-dev libsqlite3-dev libzstd-dev libdeflate-dev libssl-dev
            libsimdjson-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev"
-  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14"
+  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 python3"
   [package]="dpkg-dev file gzip"
   [bench]="libtbb-dev"
   [style]="clang-14 clang-format-14 clang-tidy-14 libgtest-dev libgmock-dev libtbb-dev"
   [fuzz]="clang libclang-rt-14-dev"
+  [docs]="doxygen mkdocs"
 )
 
 command -v dpkg-query >/dev/null || {

@@ -87,6 +87,15 @@ say "The installed package, from outside"
 must tests/install/run.sh build/release
 passed=$((passed + 1))
 
+say "The documents, as a site"
+if scripts/packages.sh docs; then
+  must scripts/docs.sh
+  passed=$((passed + 1))
+else
+  echo "skipped: doxygen and mkdocs cannot be installed here"
+  skipped=$((skipped + 1))
+fi
+
 # The sanitizers of g++ 12 need their part of the address space free, which a kernel with much randomisation does not
 # grant: switch it off for the test where that is allowed. sanitizer_runs FLAG: whether an empty program runs under it.
 if setarch "$(uname -m)" -R true 2>/dev/null; then launcher=(setarch "$(uname -m)" -R); fi

@@ -1,4 +1,4 @@
-// Samples as JSON: docs/json.md, SAMPLE.
+// Samples as JSON: docs/json-figures.md, SAMPLE.
 #include "store/sampler.hpp"
 
 #include <nlohmann/json.hpp>
