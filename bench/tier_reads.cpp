@@ -63,14 +63,17 @@ struct Workload {
   Zipf zipf;
 };
 
-void compare(const Options& options, Report& report, const Workload& work, const std::string& what,
-             Store& ours, const std::string& name, const Operation& peer) {
+/// `head` names what is read, from where, and the peer.
+void compare(const Options& options, Report& report, const Workload& work, const RowHead& head, Store& ours,
+             const Operation& peer) {
   const Operation read = [&](unsigned thread, std::size_t i) {
     return ours.get(work.ids[work.zipf.at(thread, i)]);
   };
   for (const unsigned threads : {1U, 8U}) {
-    report.row({.what = what + ", " + thread_count(threads), .unit = "reads/s", .peer = name},
-               alternate_rates(options.rounds(), options.slice_seconds(), threads, read, peer));
+    RowHead row = head;
+    row.what += ", " + thread_count(threads);
+    row.unit = "reads/s";
+    report.row(row, alternate_rates(options.rounds(), options.slice_seconds(), threads, read, peer));
   }
 }
 
@@ -79,8 +82,8 @@ void compare_with(const Options& options, Report& report, const Workload& work, 
   const auto peer = open_peer(type, {.path = path, .cache_bytes = kCacheBytes}, report);
   if (!peer) return;
   load(*peer, work.ids);
-  compare(options, report, work, what, ours, type.name,
-          [&](unsigned thread, std::size_t i) { return peer->get(work.ids[work.zipf.at(thread, i)]); });
+  compare(options, report, work, {.what = what, .peer = type.name, .peer_in_process = peer->process() == 0},
+          ours, [&](unsigned thread, std::size_t i) { return peer->get(work.ids[work.zipf.at(thread, i)]); });
 }
 
 /// The floor under a cold read: ranged gets of the same size from the same objects, in random places, nothing
@@ -91,7 +94,7 @@ void compare_with_raw(const Options& options, Report& report, const Workload& wo
   const std::uint64_t record = cold.record_bytes / std::max<std::uint64_t>(cold.documents, 1);
   const auto objects = objects::make_filesystem_object_store(objects_path);
   const ObjectPage page = objects->list("", "", 1000);
-  compare(options, report, work, what, ours, "raw ranged gets",
+  compare(options, report, work, {.what = what, .peer = "raw ranged gets"}, ours,
           [&](unsigned thread, std::size_t i) -> std::uint64_t {
             const std::size_t draw = work.zipf.at(thread, i) * 7919;
             const ObjectInfo& object = page.objects[draw % page.objects.size()];

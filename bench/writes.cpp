@@ -66,46 +66,53 @@ std::string modes(Durability durability) {
   return {};
 }
 
-void compare(const Options& options, Report& report, Peer& ours, const std::string& subject, Peer& peer,
-             const std::string& name, Durability durability, const Workload& work) {
+void compare(const Options& options, Report& report, HotType engine, const PeerType& type,
+             Durability durability, const Workload& work) {
+  const Folder folder(options.dir());
+  const PeerType ours_type = db4_type(engine);
+  const auto open = [&](const PeerType& which, const char* name) {
+    return open_peer(
+        which, {.path = folder.path() / name, .durability = durability, .cache_bytes = kCacheBytes}, report);
+  };
+  const auto peer = open(type, "peer");
+  if (!peer) return;
+  const auto ours = open(ours_type, "db4");
+  RowHead head{.subject = ours_type.name, .peer = type.name, .peer_in_process = peer->process() == 0};
   for (const unsigned threads : {1U, 8U}) {
-    RowHead head{
-        .what = "write, " + thread_count(threads), .unit = "writes/s", .subject = subject, .peer = name};
-    if (durability == Durability::disk && threads == 8 && name == "RocksDB" && subject == "db4") {
+    head.what = "write, " + thread_count(threads);
+    head.unit = "writes/s";
+    head.aim.reset();
+    if (durability == Durability::disk && threads == 8 && type.name == "RocksDB") {
       head.aim = Aim{.bound = 1.5, .text = "1.5 times RocksDB"};
     }
-    report.row(head, alternate_rates(options.rounds(), options.slice_seconds(), threads, puts(ours, work),
-                                     puts(peer, work)));
+    report.row(head, alternate_rates(options.rounds(), options.slice_seconds(), threads, puts(*ours, work),
+                                     puts(*peer, work)));
   }
-  report.row({.what = "batches of 1,000", .unit = "batches/s", .subject = subject, .peer = name},
-             alternate_rates(options.rounds(), options.slice_seconds(), 1, batches(ours, work, kBatch),
-                             batches(peer, work, kBatch)));
+  head.what = "batches of 1,000";
+  head.unit = "batches/s";
+  head.aim.reset();
+  report.row(head, alternate_rates(options.rounds(), options.slice_seconds(), 1, batches(*ours, work, kBatch),
+                                   batches(*peer, work, kBatch)));
 }
 
 void run(const Options& options, Report& report) {
   const std::size_t keys = options.pick<std::size_t>(5'000, 100'000, 1'000'000);
   const Workload work{.ids = make_shuffled_ids(keys), .zipf = Zipf(keys, 0.99, 11), .bodies = {}};
   for (const Durability durability : {Durability::disk, Durability::process, Durability::none}) {
-    const Folder folder(options.dir());
-    const PeerOptions at{.path = folder.path() / "db4", .durability = durability, .cache_bytes = kCacheBytes};
     report.section(
         "Writes, " + promise(durability),
         "durability (" + modes(durability) + "), file system, ids, bodies of 512 B, order; Zipf 0.99 over " +
-            format_figure(static_cast<double>(keys)) + " ids, batches in random order",
+            format_figure(static_cast<double>(keys)) + " ids, batches in random order; both begin empty",
         "db4 also keeps a version, times, a due entry and counters of each document, and reads the row "
         "that it replaces");
-    const auto ours = db4_type(HotType::rocksdb).open(at);
-    for (const PeerType& type : durable_peers()) {
+    std::vector<PeerType> types = durable_peers();
+    types.push_back(raw_file_type());
+    for (const PeerType& type : types) {
       if (!type.supports(durability)) continue;
-      PeerOptions there = at;
-      there.path = folder.path() / ("peer-" + type.name);
-      const auto peer = open_peer(type, there, report);
-      if (!peer) continue;
-      compare(options, report, *ours, "db4", *peer, type.name, durability, work);
-      if (type.name != "SQLite" || durability != Durability::disk) continue;
-      there.path = folder.path() / "db4-sqlite";
-      const auto ours_over_sqlite = db4_type(HotType::sqlite).open(there);
-      compare(options, report, *ours_over_sqlite, "db4 over SQLite", *peer, type.name, durability, work);
+      compare(options, report, HotType::rocksdb, type, durability, work);
+      if (type.name == "SQLite" && durability == Durability::disk) {
+        compare(options, report, HotType::sqlite, type, durability, work);
+      }
     }
   }
 }

@@ -86,15 +86,15 @@ std::string section_html(const Json& section) {
   if (const std::string unequal = section.at("unequal"); !unequal.empty()) {
     out += "<p class=\"dim\">Not equal: " + escape(unequal) + ".</p>\n";
   }
-  out += head({"", "against", "unit", "db4", "peer", "ratio", "spread"}, 3);
+  out += head({"", "against", "unit", "db4", "peer", "ratio", "by CPU", "spread"}, 3);
   for (const Json& row : section.at("rows")) {
     const RowText text = describe_row(row);
     std::string ratio;
     if (!text.ratio.empty()) ratio = "<b>" + text.ratio + "</b>" + bar(text.ratio_value);
     out += "<tr>" + cell("", escape(text.what), "t") + cell("against", escape(text.peer), "t") +
            cell("unit", escape(text.unit), "t") + cell("db4", text.ours) + cell("peer", text.peers) +
-           cell("ratio", ratio, text.ratio_value >= 1 ? "good" : "bad") + cell("spread", text.spread) +
-           "</tr>\n";
+           cell("ratio", ratio, text.ratio_value >= 1 ? "good" : "bad") + cell("by CPU", text.cpu_ratio) +
+           cell("spread", text.spread) + "</tr>\n";
   }
   return out + "</tbody></table>\n";
 }
@@ -123,7 +123,9 @@ std::string to_html(const Json& results) {
   out +=
       "<p>Ratios of db4 to peers used directly in the same run, taking turns; above 1 db4 is the better one. "
       "Each "
-      "figure is the median of its rounds; the spread is from the worst round to the best.</p>\n";
+      "figure is the median of its rounds; the spread is from the worst round to the best. By CPU: the same "
+      "ratio by processor time for an "
+      "operation, which tells more where the machine was shared.</p>\n";
   out += "<p class=\"dim\">" + escape(describe_machine(results)) + ". Size: " + escape(results.at("size")) +
          ".</p>\n";
   out += aims_html(results);

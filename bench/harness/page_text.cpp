@@ -24,6 +24,8 @@ RowText describe_row(const Json& row) {
     text.ratio_value = row.at("ratio").at("median");
     text.ratio = format_ratio(text.ratio_value);
     text.spread = spread(row.at("ratio"), format_ratio);
+    if (const Json& cpu = row.at("cpu_ratio"); !cpu.is_null())
+      text.cpu_ratio = format_ratio(cpu.at("median"));
   } else {
     text.spread = spread(row.at("db4"), format_figure);
   }
@@ -107,12 +109,12 @@ void add_section(std::string& out, const Json& section) {
   out += "Equal: " + section.at("equal").get<std::string>() + ".";
   const std::string unequal = section.at("unequal");
   if (!unequal.empty()) out += " Not equal: " + unequal + ".";
-  out += "\n\n" + line({"", "against", "unit", "db4", "peer", "ratio", "spread"}) +
-         "|---|---|---|--:|--:|--:|--:|\n";
+  out += "\n\n" + line({"", "against", "unit", "db4", "peer", "ratio", "by CPU", "spread"}) +
+         "|---|---|---|--:|--:|--:|--:|--:|\n";
   for (const Json& row : section.at("rows")) {
     const RowText text = describe_row(row);
     const std::string ratio = text.ratio.empty() ? "" : "**" + text.ratio + "**";
-    out += line({text.what, text.peer, text.unit, text.ours, text.peers, ratio, text.spread});
+    out += line({text.what, text.peer, text.unit, text.ours, text.peers, ratio, text.cpu_ratio, text.spread});
   }
   out += "\n";
 }

@@ -12,13 +12,14 @@ namespace db4::bench {
 /// One row of the joined JSON, in words.
 struct RowText {
   std::string what;  ///< with what of ours was measured, where that is not plain db4
-  std::string peer;  ///< "against RocksDB"; empty
+  std::string peer;  ///< empty: none
   std::string unit;
   std::string ours;
   std::string peers;
   std::string ratio;
-  std::string spread;  ///< of the ratio, or of the figure where there is no ratio
-  std::string aim;     ///< "1.5 times RocksDB"; empty
+  std::string cpu_ratio;  ///< by processor time; empty
+  std::string spread;     ///< of the ratio, or of the figure where there is no ratio
+  std::string aim;        ///< "1.5 times RocksDB"; empty
   bool met = true;
   double ratio_value = 0;  ///< 0: none
 };

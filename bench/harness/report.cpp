@@ -1,5 +1,7 @@
 #include "harness/report.hpp"
 
+#include "harness/page_text.hpp"
+
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -13,6 +15,8 @@ using Json = nlohmann::ordered_json;
 Json to_json(const Figure& figure) {
   return {{"median", figure.median}, {"lowest", figure.lowest}, {"highest", figure.highest}};
 }
+
+constexpr const char* kColumns = "  %-34s %-32s %11s %11s %6s %7s  %s%s\n";
 
 const char* name_of(Size size) {
   return size == Size::full ? "full" : size == Size::quick ? "quick" : "tiny";
@@ -49,7 +53,7 @@ void Report::section(const std::string& title, const std::string& equal, const s
       {{"title", title}, {"equal", equal}, {"unequal", unequal}, {"rows", Json::array()}});
   std::printf("\n%s\n  equal: %s\n", title.c_str(), equal.c_str());
   if (!unequal.empty()) std::printf("  not equal: %s\n", unequal.c_str());
-  std::printf("  %-34s %-32s %13s %13s %7s  %s\n", "", "against", "db4", "peer", "ratio", "spread");
+  std::printf(kColumns, "", "against", "db4", "peer", "ratio", "by CPU", "spread of the ratio", "");
 }
 
 void Report::row(const RowHead& head, const Comparison& result) { add(head, result.ours, result); }
@@ -64,13 +68,14 @@ void Report::add(const RowHead& head, const Figure& ours, const std::optional<Co
            {"db4", to_json(ours)},
            {"peer", nullptr},
            {"ratio", nullptr},
+           {"cpu_ratio", nullptr},
            {"aim", nullptr}};
   if (result) {
     row["peer"] = to_json(result->peers);
     row["peer"]["name"] = head.peer;
     row["ratio"] = to_json(result->ratio);
+    if (head.peer_in_process && result->cpu_ratio.median > 0) row["cpu_ratio"] = to_json(result->cpu_ratio);
   }
-  std::string verdict;
   if (head.aim) {
     const bool by_ratio = head.aim->of == Aim::Of::ratio;
     const bool met =
@@ -79,17 +84,12 @@ void Report::add(const RowHead& head, const Figure& ours, const std::optional<Co
                   {"of", by_ratio ? "ratio" : "value"},
                   {"bound", head.aim->bound},
                   {"met", met}};
-    verdict = "  aim: " + head.aim->text + (met ? ": met" : ": MISSED");
   }
-  const std::string what = head.what + (head.subject == "db4" ? "" : " (" + head.subject + ")");
-  const std::string peer = result ? head.peer : head.unit;
-  std::printf(
-      "  %-34s %-32s %13s %13s %7s  %s%s\n", what.c_str(), peer.c_str(), format_figure(ours.median).c_str(),
-      result ? format_figure(result->peers.median).c_str() : "",
-      result ? format_ratio(result->ratio.median).c_str() : "",
-      result ? (format_ratio(result->ratio.lowest) + " to " + format_ratio(result->ratio.highest)).c_str()
-             : "",
-      verdict.c_str());
+  const RowText text = describe_row(row);
+  const std::string aim = text.aim.empty() ? "" : "  aim: " + text.aim + (text.met ? ": met" : ": MISSED");
+  std::printf(kColumns, text.what.c_str(), text.peer.empty() ? text.unit.c_str() : text.peer.c_str(),
+              text.ours.c_str(), text.peers.c_str(), text.ratio.c_str(), text.cpu_ratio.c_str(),
+              text.spread.c_str(), aim.c_str());
   std::fflush(stdout);
   if (json_["sections"].empty()) throw std::logic_error("a row before its section");
   json_["sections"].back()["rows"].push_back(std::move(row));

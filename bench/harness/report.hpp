@@ -32,6 +32,7 @@ struct RowHead {
   Better better = Better::more;
   std::string subject = "db4";  ///< what of ours was measured
   std::string peer = {};        ///< what it was compared with; empty: with nothing
+  bool peer_in_process = true;  ///< else processor time is not compared
   std::optional<Aim> aim = {};
 };
 

@@ -1,5 +1,7 @@
 #include "harness/runner.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -8,6 +10,16 @@
 #include <thread>
 
 namespace db4::bench {
+
+namespace {
+
+double process_cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+}  // namespace
 
 Figure summarize(std::vector<double> values) {
   if (values.empty()) return {};
@@ -27,7 +39,7 @@ double time_milliseconds(const std::function<void()>& action) {
   return elapsed_seconds(start) * 1000;
 }
 
-double measure_rate(double seconds, unsigned threads, std::size_t first, const Operation& operation) {
+Rate measure_rate(double seconds, unsigned threads, std::size_t first, const Operation& operation) {
   std::atomic<std::uint64_t> done{0};
   std::atomic<std::uint64_t> sink{0};
   std::atomic<bool> stop{false};
@@ -35,6 +47,7 @@ double measure_rate(double seconds, unsigned threads, std::size_t first, const O
   std::mutex failure_mutex;
   std::latch ready(threads + 1);
   std::chrono::steady_clock::time_point start;
+  double cpu_start = 0;
   {
     std::vector<std::jthread> workers;
     for (unsigned thread = 0; thread < threads; ++thread) {
@@ -57,13 +70,16 @@ double measure_rate(double seconds, unsigned threads, std::size_t first, const O
     }
     ready.arrive_and_wait();
     start = std::chrono::steady_clock::now();
+    cpu_start = process_cpu_seconds();
     while (!stop && elapsed_seconds(start) < seconds) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     stop = true;
   }
   if (failure) std::rethrow_exception(failure);
-  return static_cast<double>(done.load()) / elapsed_seconds(start);
+  const auto operations = static_cast<double>(done.load());
+  return {.per_second = operations / elapsed_seconds(start),
+          .cpu_seconds = (process_cpu_seconds() - cpu_start) / operations};
 }
 
 Comparison alternate(int rounds, Better better, const Sample& ours, const Sample& peer) {
@@ -84,14 +100,23 @@ Comparison alternate(int rounds, Better better, const Sample& ours, const Sample
 Comparison alternate_rates(int rounds, double seconds, unsigned threads, const Operation& ours,
                            const Operation& peer) {
   constexpr std::size_t kFarApart = 1'000'003;  // so that a round does not ask what the one before it asked
-  const auto sample = [&](const Operation& operation) {
-    return [&, operation](int round) {
-      return measure_rate(seconds, threads, static_cast<std::size_t>(round) * kFarApart, operation);
+  std::vector<double> our_cpu;
+  std::vector<double> peer_cpu;
+  const auto sample = [&](const Operation& operation, std::vector<double>& cpu) {
+    return [&](int round) {
+      const Rate rate =
+          measure_rate(seconds, threads, static_cast<std::size_t>(round) * kFarApart, operation);
+      cpu.push_back(rate.cpu_seconds);
+      return rate.per_second;
     };
   };
   measure_rate(seconds / 3, threads, 0, ours);
   measure_rate(seconds / 3, threads, 0, peer);
-  return alternate(rounds, Better::more, sample(ours), sample(peer));
+  Comparison out = alternate(rounds, Better::more, sample(ours, our_cpu), sample(peer, peer_cpu));
+  std::vector<double> cpu_ratios;
+  for (std::size_t i = 0; i < our_cpu.size(); ++i) cpu_ratios.push_back(peer_cpu[i] / our_cpu[i]);
+  out.cpu_ratio = summarize(cpu_ratios);
+  return out;
 }
 
 }  // namespace db4::bench

@@ -26,6 +26,9 @@ struct Comparison {
   Figure peers;
   /// Of each round: above 1 db4 is the better one, whichever way the figures run.
   Figure ratio;
+  /// The same by processor time of this process for an operation: on a machine that does other things as well
+  /// it tells more than the rate. 0: was not measured.
+  Figure cpu_ratio = {};
 };
 
 /// One operation of a thread; what it returns keeps the compiler from leaving it out.
@@ -37,8 +40,12 @@ double elapsed_seconds(std::chrono::steady_clock::time_point since);
 /// How long it takes.
 double time_milliseconds(const std::function<void()>& action);
 
-/// Operations a second of `threads` threads over about `seconds`. Threads count from `first` on.
-double measure_rate(double seconds, unsigned threads, std::size_t first, const Operation& operation);
+struct Rate {
+  double per_second = 0;
+  double cpu_seconds = 0;  ///< of this process, for one operation
+};
+/// `threads` threads run for about `seconds`, and count their operations from `first` on.
+Rate measure_rate(double seconds, unsigned threads, std::size_t first, const Operation& operation);
 
 /// `rounds` measurements of each, alternating; who begins changes every round.
 Comparison alternate(int rounds, Better better, const Sample& ours, const Sample& peer);

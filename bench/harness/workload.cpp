@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <random>
@@ -43,7 +44,8 @@ std::string make_json_document(std::size_t i) {
   return document.dump();
 }
 
-Zipf::Zipf(std::size_t keys, double theta, std::uint64_t seed) : draws_(kDraws) {
+Zipf::Zipf(std::size_t keys, double theta, std::uint64_t seed)
+    : draws_(std::min(std::bit_ceil(keys * 4), kMaxDraws)) {
   std::vector<double> cumulative(keys);
   double sum = 0;
   for (std::size_t rank = 0; rank < keys; ++rank) {

@@ -40,11 +40,11 @@ class Zipf {
   Zipf(std::size_t keys, double theta, std::uint64_t seed);
   /// The i-th draw of a thread; threads start far apart.
   [[nodiscard]] std::size_t at(unsigned thread, std::size_t i) const noexcept {
-    return draws_[(i + thread * (kDraws / 16)) % kDraws];
+    return draws_[(i + thread * (draws_.size() / 16)) & (draws_.size() - 1)];
   }
 
  private:
-  static constexpr std::size_t kDraws = 1U << 22;
+  static constexpr std::size_t kMaxDraws = 1U << 22;
   std::vector<std::uint32_t> draws_;
 };
 

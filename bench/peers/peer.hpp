@@ -51,6 +51,8 @@ PeerType leveldb_type();
 PeerType lmdb_type();
 PeerType sqlite_type();
 PeerType redis_type();
+/// A file that is overwritten and synced, and can find nothing: the floor under a synced write.
+PeerType raw_file_type();
 /// Maps in memory: the value copied out, and read while the accessor holds its lock.
 PeerType tbb_copy_type();
 PeerType tbb_locked_type();
