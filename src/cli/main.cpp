@@ -1,6 +1,8 @@
 // db4: documents in three tiers, from the shell.
 #include "commands.hpp"
 #include "demo.hpp"
+#include "report_command.hpp"
+#include "store_folder.hpp"
 #include "text.hpp"
 #include "version.hpp"
 
@@ -23,6 +25,7 @@ Examples:
   db4 --store shop tier orders 1001          (in which tier it is)
   db4 --store shop tier run --dry-run        (what tiering would move; also: db4 run)
   db4 --store shop explain orders 1001
+  db4 --store shop report --output shop.html
   db4 demo
 
 The store is --store FOLDER, else DB4_STORE, else this folder where it has a db4.toml.
@@ -135,7 +138,22 @@ class CommandLine {
                              [this] { return run_stat(request_); });
     CLI::Option* collection = stat->add_option("collection", request_.collection, "Collection");
     collection->needs(stat->add_option("id", request_.id, "Id"));
+    CLI::App* report = command(app_, "report", "Draw the store's figures over time, as a page for a browser",
+                               [this] { return report_on_store(); });
+    report->add_option("--output", report_.output, "File (report.html); -: standard output");
     add_import();
+  }
+
+  int report_on_store() {
+    const std::filesystem::path folder = find_store(request_.store);
+    report_.name = report_name(folder);
+    report_.config = read_config(folder);
+    report_.json = request_.json;
+    // Of the process that holds the store, where there is one.
+    if (const auto live = LiveClient::connect(report_.config.hot.path))
+      return run_report(report_, [&](std::string_view asked) { return live->run(asked); });
+    TieredStore store(report_.config);
+    return run_report(report_, [&](std::string_view asked) { return run_operation(store, asked); });
   }
 
   void add_import() {
@@ -186,6 +204,7 @@ class CommandLine {
   CLI::App app_{"db4 storage: documents in three tiers, moved by how they are used"};
   Request request_;
   DemoOptions demo_;
+  ReportRequest report_;
   TieredStoreConfig config_;
   std::string hot_size_ = "0B";
   std::function<int()> action_;

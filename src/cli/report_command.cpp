@@ -1,0 +1,63 @@
+#include "report_command.hpp"
+
+#include "report_page.hpp"
+#include "text.hpp"
+
+#include <fstream>
+#include <iostream>
+
+namespace db4::cli {
+namespace {
+
+/// Beside its place first, so that an older report stays whole until the new one is.
+void replace_file(const std::filesystem::path& file, const std::string& text) {
+  const std::filesystem::path fresh = file.string() + ".part";
+  std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.close();
+  std::error_code failure;
+  if (out) std::filesystem::rename(fresh, file, failure);
+  if (out && !failure) return;
+  std::error_code ignored;
+  std::filesystem::remove(fresh, ignored);
+  throw Error(ErrorCode::permission_denied, "cannot write " + file.string(),
+              "check space and permissions there, or name another file with --output");
+}
+
+}  // namespace
+
+std::string report_name(const std::filesystem::path& folder) {
+  const std::filesystem::path whole = std::filesystem::absolute(folder).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
+std::size_t write_report(const ReportRequest& request, const ReportData& data) {
+  const std::string page = report_html(data);
+  if (request.output == "-") {
+    std::cout << page;
+  } else {
+    replace_file(request.output, page);
+  }
+  return page.size();
+}
+
+int run_report(const ReportRequest& request, const Ask& ask) {
+  ReportData data = gather_report(ask);
+  data.name = request.name;
+  data.config = request.config;
+  const std::size_t bytes = write_report(request, data);
+  if (request.output == "-") return 0;
+  if (request.json) {
+    std::cout << nlohmann::json{{"output", request.output.string()},
+                                {"bytes", bytes},
+                                {"samples", data.samples.size()}}
+                     .dump()
+              << "\n";
+  } else {
+    std::cout << "Wrote " << request.output.string() << " (" << describe_bytes(bytes) << ", "
+              << describe_count(data.samples.size()) << " samples): open it in a browser\n";
+  }
+  return 0;
+}
+
+}  // namespace db4::cli
