@@ -93,9 +93,9 @@ class Drawing {
     out_ += std::string("<path class=\"") + kind + "\" d=\"M" + at(plot_.left) + " " + at(y) + "H" +
             at(plot_.right) + "\"/>";
   }
-  void label(double x, double y, const char* anchor, const std::string& text) {
-    out_ += "<text x=\"" + at(x) + "\" y=\"" + at(y) + "\" text-anchor=\"" + anchor + "\">" + html(text) +
-            "</text>";
+  void label(double x, double y, const char* anchor, const std::string& text, const char* kind = "") {
+    out_ += std::string("<text") + kind + " x=\"" + at(x) + "\" y=\"" + at(y) + "\" text-anchor=\"" + anchor +
+            "\">" + html(text) + "</text>";
   }
 
   void axes() {
@@ -115,8 +115,9 @@ class Drawing {
 
   void areas() {
     // What stood is a surface; what happened are columns with air between them.
-    const double gap = chart_.state ? 0 : std::min(width_ * 0.2, 2.0);
+    const double gap = chart_.state || chart_.unit == Unit::share ? 0 : std::min(width_ * 0.2, 2.0);
     std::vector<double> floor(timeline_.periods.size(), 0);
+    std::vector<double> depth(timeline_.periods.size(), 0);
     for (const Series& series : chart_.series) {
       if (series.mark != Mark::stacked && series.mark != Mark::below) continue;
       Columns columns(gap);
@@ -125,6 +126,7 @@ class Drawing {
         if (!std::isfinite(value)) continue;
         if (series.mark == Mark::below) {
           columns.add(left(i), left(i + 1), scale_.y(0), scale_.y(-value));
+          depth[i] -= value;
         } else {
           columns.add(left(i), left(i + 1), scale_.y(floor[i] + value), scale_.y(floor[i]));
           floor[i] += value;
@@ -132,6 +134,18 @@ class Drawing {
       }
       out_ += std::string("<path class=\"area ") + series.colour + "\" d=\"" + columns.path() + "\"/>";
     }
+    if (chart_.logarithmic) return;
+    say_cut(std::ranges::max_element(floor) - floor.begin(), std::ranges::max(floor), plot_.top + 8);
+    say_cut(std::ranges::min_element(depth) - depth.begin(), std::ranges::min(depth), plot_.bottom - 4);
+  }
+
+  /// The value of the largest column beside it, where it does not fit.
+  void say_cut(std::ptrdiff_t period, double value, double y) {
+    if (value <= scale_.high() * 1.0001 && value >= scale_.low() * 1.0001) return;
+    const double x = left(static_cast<std::size_t>(period));
+    const bool late = x > plot_.width / 2;
+    label(late ? x - 3 : x + width_ + 3, y, late ? "end" : "start",
+          (value > 0 ? "↑ " : "↓ ") + value_text(chart_.unit, std::abs(value)), " class=\"cut\"");
   }
 
   /// Through the middles of the periods, or, for what stood, along them; alone, a value is a dot.
@@ -150,6 +164,8 @@ class Drawing {
       if (!drawing && !chart_.state) path += "h0";
       drawing = true;
     }
+    // Over an area a line needs an edge of its own.
+    if (chart_.state) out_ += "<path class=\"line halo\" d=\"" + path + "\"/>";
     out_ += std::string("<path class=\"line ") + series.colour +
             (series.mark == Mark::dashed ? " dashed" : "") + "\" d=\"" + path + "\"/>";
   }

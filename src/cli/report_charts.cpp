@@ -123,8 +123,8 @@ Chart documents_chart(const Timeline& timeline) {
 
 Chart hit_share_chart(const Timeline& timeline, const Totals& totals) {
   Chart chart{.id = "shares",
-              .title = "Who served the reads",
-              .note = "Each tier’s share of the reads that found their document",
+              .title = "Share of reads by tier",
+              .note = "Which tier served the reads that found their document",
               .unit = Unit::share};
   for (const TierColumn& column : kTiers) {
     std::vector<double> values = values_of(timeline, [&](const StatsSample& s) {

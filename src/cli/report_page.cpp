@@ -110,7 +110,7 @@ class Page {
       charts = figure(hit_share_chart(timeline_, totals_)) + figure(reads_chart(timeline_, totals_)) +
                figure(p50_chart(timeline_)) + figure(p99_chart(timeline_));
     }
-    section("Who serves the reads", charts, reads_table(data_, totals_));
+    section("Reads", charts, reads_table(data_, totals_));
   }
   void moves() {
     if (!drawn()) return;

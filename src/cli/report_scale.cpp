@@ -16,30 +16,47 @@ using std::chrono::hours;
 
 constexpr double kTicks = 3;
 
-/// The sum of what is stacked in a period, below and above the line of zero, and the least and largest value
-/// of the lines.
+/// What the periods reach, up and down from zero; where they are lines on a logarithmic scale, the least
+/// value.
 struct Extent {
-  double low = std::numeric_limits<double>::max();
-  double high = 0;
+  std::vector<double> above = {};
+  std::vector<double> below = {};
+  double least = std::numeric_limits<double>::max();
 };
 
 Extent extent_of(const Chart& chart) {
   Extent out;
   const std::size_t periods = chart.series.empty() ? 0 : chart.series.front().values.size();
   for (std::size_t i = 0; i < periods; ++i) {
-    double above = 0;
+    double stacked = 0;
+    double lines = 0;
     double below = 0;
     for (const Series& series : chart.series) {
       const double value = series.values[i];
       if (!std::isfinite(value)) continue;
-      if (series.mark == Mark::stacked) above += value;
-      if (series.mark == Mark::below) below += value;
-      out.high = std::max(out.high, series.mark == Mark::below ? above : std::max(above, value));
-      if (value > 0 && chart.logarithmic) out.low = std::min(out.low, value);
+      if (series.mark == Mark::stacked) {
+        stacked += value;
+      } else if (series.mark == Mark::below) {
+        below += value;
+      } else {
+        lines = std::max(lines, value);
+        if (value > 0) out.least = std::min(out.least, value);
+      }
     }
-    if (!chart.logarithmic) out.low = std::min(out.low, -below);
+    out.above.push_back(std::max(stacked, lines));
+    out.below.push_back(below);
   }
   return out;
+}
+
+/// The largest of them; where `cut`, and a twentieth of them is more than four times all others, those
+/// others'.
+double reach(std::vector<double> values, bool cut) {
+  std::erase(values, 0.0);
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const double usual = values[(values.size() - 1) * 19 / 20];
+  return cut && values.back() > 4 * usual ? 1.25 * usual : values.back();
 }
 
 /// 1, 2 or 5 times a power of ten, not less than `value`.
@@ -66,14 +83,13 @@ std::pair<double, const char*> unit_of(Unit unit, double value) {
 }
 
 std::string tick_text(Unit unit, double value, double largest) {
-  if (unit == Unit::share) return share_text(value);
   if (unit == Unit::latency) {
     std::string text = latency_text(value);
     if (const std::size_t zero = text.find(".0"); zero != std::string::npos)
       text.erase(zero, text.find(' ') - zero);
     return text;
   }
-  const auto [size, name] = unit_of(unit, std::abs(largest));
+  const auto [size, name] = unit == Unit::share ? std::pair{0.01, " %"} : unit_of(unit, std::abs(largest));
   std::array<char, 64> buffer{};
   std::snprintf(buffer.data(), buffer.size(), "%s%.6g%s", unit == Unit::dollars ? "$" : "",
                 std::abs(value) / size, value == 0 ? "" : name);
@@ -85,22 +101,25 @@ std::string tick_text(Unit unit, double value, double largest) {
 Scale::Scale(const Chart& chart, const Plot& plot)
     : unit_(chart.unit), logarithmic_(chart.logarithmic), plot_(plot) {
   const Extent extent = extent_of(chart);
+  const bool cut = !chart.state && unit_ != Unit::share && !logarithmic_;
+  high_ = reach(extent.above, cut);
+  low_ = -reach(extent.below, cut);
   if (logarithmic_) {
     // Whole powers of ten, two at least, so that a steady line is not all of it.
-    const bool any = extent.high > 0;
-    low_ = any ? std::pow(10, std::floor(std::log10(extent.low))) : 1e3;
-    high_ = any ? std::pow(10, std::ceil(std::log10(extent.high))) : 1e5;
-    if (high_ < 100 * low_) high_ = 100 * low_;
+    const bool any = high_ > 0;
+    low_ = any ? std::pow(10, std::floor(std::log10(extent.least))) : 1e3;
+    high_ = any ? std::pow(10, std::ceil(std::log10(high_))) : 1e5;
+    high_ = std::max(high_, 100 * low_);
     return;
   }
-  low_ = std::min(extent.low, 0.0);
-  high_ = unit_ == Unit::share ? 1 : extent.high;
+  if (unit_ == Unit::share) high_ = 1;
   if (high_ <= low_) high_ = low_ + 1;
 }
 
-double Scale::of(double value) const { return logarithmic_ ? std::log10(std::max(value, low_)) : value; }
+double Scale::of(double value) const { return logarithmic_ ? std::log10(value) : value; }
 
 double Scale::y(double value) const {
+  value = std::clamp(value, low_, high_);
   return plot_.bottom - (of(value) - of(low_)) / (of(high_) - of(low_)) * (plot_.bottom - plot_.top);
 }
 
@@ -117,7 +136,7 @@ std::vector<std::pair<double, std::string>> Scale::ticks() const {
   const double size = unit_of(unit_, largest).first;
   double step = unit_ == Unit::share ? 0.5 : size * round_up((high_ - low_) / size / kTicks);
   if (unit_ == Unit::bytes || unit_ == Unit::count) step = std::max(step, 1.0);
-  for (double i = std::ceil(low_ / step - 1e-9); i * step <= high_ * (1 + 1e-9); ++i)
+  for (double i = std::ceil(low_ / step - 1e-9) + 0.0; i * step <= high_ * (1 + 1e-9); ++i)
     out.emplace_back(i * step, tick_text(unit_, i * step, largest));
   return out;
 }

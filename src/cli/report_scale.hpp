@@ -16,10 +16,13 @@ struct Plot {
 
 class Scale {
  public:
-  /// Holds every value that the chart draws.
+  /// Holds every value that the chart draws, but for a few columns that would dwarf the others (the day of an
+  /// import): those are cut.
   Scale(const Chart& chart, const Plot& plot);
+  /// Of a value beyond the scale: its end.
   [[nodiscard]] double y(double value) const;
   [[nodiscard]] double low() const noexcept { return low_; }
+  [[nodiscard]] double high() const noexcept { return high_; }
   /// Round values, and what they are called.
   [[nodiscard]] std::vector<std::pair<double, std::string>> ticks() const;
 

@@ -123,11 +123,11 @@ std::string reads_table(const ReportData& data, const Totals& totals) {
   row("warm", totals.warm_hits, now.warm, &StatsSample::warm);
   row("cold", totals.cold_hits, now.cold, &StatsSample::cold);
   const bool sampled = !data.samples.empty();
+  const std::uint64_t misses = sampled ? totals.read_misses : now.read_misses;
   return table.html() + "<p class=\"note\">" +
-         (sampled ? "Over all samples; p50 is the middle one of the samples’. "
-                  : "Since the store was opened. ") +
-         describe_count(sampled ? totals.read_misses : now.read_misses) +
-         " more reads found no such document.</p>";
+         (sampled ? "Over all samples; p50 is the middle one of the samples’."
+                  : "Since the store was opened.") +
+         (misses == 0 ? "" : " " + describe_count(misses) + " more reads found no such document.") + "</p>";
 }
 
 std::string moves_table(const Totals& totals) {
@@ -164,16 +164,17 @@ std::string bill_table(const ReportData& data, const Bill& bill) {
 std::string collections_table(const ReportData& data, const Timeline& timeline) {
   if (data.collections.empty()) return "<p>There are no documents yet.</p>";
   const bool drawn = !timeline.periods.empty();
-  HtmlTable table({"Collection", drawn ? "over time" : "", "documents", "hot", "cold", "bytes cold"});
+  HtmlTable table({"Collection", "documents", "hot", "cold", "bytes cold"});
   for (std::size_t i = 0; i < std::min(data.collections.size(), kListedCollections); ++i) {
     const CollectionInfo& entry = data.collections[i];
-    table.add({name_html(entry.name), drawn ? collection_sparkline(timeline, entry.name) : "",
+    table.add({name_html(entry.name) + (drawn ? collection_sparkline(timeline, entry.name) : ""),
                describe_count(entry.documents), describe_bytes(entry.hot_bytes),
                describe_bytes(entry.cold_bytes), share_text(share(entry.cold_bytes, entry.bytes))});
   }
   return table.html() + more_row_note(kListedCollections, data.collections.size(), "collections") +
-         (drawn ? "<p class=\"note\">Over time: bytes, cold below hot, each on a scale of its own; samples "
-                  "name the largest collections.</p>"
+         (drawn ? "<p class=\"note\">Beside the largest: their bytes over time, cold below hot, each on a "
+                  "scale of its own; samples "
+                  "name these alone.</p>"
                 : "");
 }
 
