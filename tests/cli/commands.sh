@@ -141,6 +141,10 @@ expect 0 "$db4" --store demo ls corpus --limit 1000 --json
 # Two days of 20 reads an hour: the demo's check is no use of the documents, but for the one there is room to track.
 reads=$(sed -nE 's/.*"access_count": ([0-9]+).*/\1/p' <<<"$out" | awk '{ sum += $1 } END { print sum }')
 [ "$reads" -ge 960 ] && [ "$reads" -le 961 ] || fail "$reads reads are remembered"
+expect 0 "$db4" --store demo report --output demo/again.html; has "demo/again.html"
+grep -q "<h1>.*demo" demo/again.html && [ -s demo/report.html ] || fail "no report, or not of this store"
+expect 0 "$db4" --store demo report --output - --json; has "</html>"
+expect 1 "$db4" --store demo report --output no/such/folder.html; has "check its folder"
 expect 3 "${demo[@]}" --dir s --replace; has "was not made by a demo"
 expect 0 "$db4" ls; has things
 echo "the commands do what they say"

@@ -59,7 +59,7 @@ def unknown_names():
                     yield f"{page}: there is no option {section}.{name}"
             for scope, name in re.findall(r"\b(\w+)::(\w+)", code):
                 where = INSIDE if scope.islower() and scope != "db4" else HEADERS
-                if scope != "std" and not all(re.search(rf"\b{word}\b", where) for word in (scope, name)):
+                if scope not in ("std", "tbb", "rocksdb", "leveldb") and not all(re.search(rf"\b{word}\b", where) for word in (scope, name)):
                     yield f"{page}: there is no {scope}::{name}"
 
 
