@@ -1,110 +1,104 @@
-// The engines under the catalogue at equal durability: SQLite against RocksDB, and both against RocksDB used
-// directly. This is the measurement behind docs/decisions/0001-default-engine.md.
-//
-//     build/release/bin/db4_bench_engines [--quick] [--documents N] [--dir FOLDER]
+// The engines under the catalogue at equal durability: RocksDB against SQLite, both through the commit queue,
+// and against RocksDB used directly. This is the measurement behind docs/decisions/0001-default-engine.md.
+#include "harness/report.hpp"
+#include "harness/workload.hpp"
 #include "kv/commit_queue.hpp"
 #include "kv/engine.hpp"
-#include "support.hpp"
+#include "peers/load.hpp"
 
-#include <rocksdb/db.h>
-
-#include <memory>
-
+namespace db4::bench {
 namespace {
 
-using db4::Durability;
-namespace bench = db4::bench;
-namespace kv = db4::kv;
-
 constexpr std::uint8_t kRows = 1;
-constexpr std::size_t kBodyBytes = 512;
-constexpr std::size_t kBatch = 1000;
 
-/// An engine with its queue.
-struct Subject {
-  Subject(db4::HotType type, const std::filesystem::path& path, Durability durability)
-      : engine(kv::open_engine(
-            type,
-            {.path = path, .spaces = {{kRows, "rows", kv::SpaceKind::keys}}, .durability = durability})),
-        queue(*engine) {}
-  std::unique_ptr<kv::Engine> engine;
-  kv::CommitQueue queue;
+/// An engine with its queue, and nothing above them.
+class EnginePeer final : public Peer {
+ public:
+  EnginePeer(HotType type, const PeerOptions& options)
+      : durability_(options.durability),
+        engine_(kv::open_engine(type, {.path = options.path,
+                                       .spaces = {{kRows, "rows", kv::SpaceKind::keys}},
+                                       .durability = options.durability,
+                                       .cache_bytes = options.cache_bytes})),
+        queue_(*engine_) {}
+  std::uint64_t get(const std::string& id) override { return read_all(engine_->get(kRows, id).value()); }
+  void put(const std::string& id, std::string_view body) override {
+    kv::Batch batch;
+    batch.put(kRows, id, std::string(body));
+    queue_.commit(batch, durability_);
+  }
+  void put_batch(std::span<const BatchItem> items) override {
+    kv::Batch batch;
+    for (const BatchItem& item : items) batch.put(kRows, item.id, item.body);
+    queue_.commit(batch, durability_);
+  }
+
+ private:
+  Durability durability_;
+  std::unique_ptr<kv::Engine> engine_;
+  kv::CommitQueue queue_;
 };
 
-/// Documents a second, imported in random order in batches.
-double import(Subject& subject, const std::vector<std::string>& ids, Durability durability) {
-  const std::string body(kBodyBytes, 'b');
-  const auto start = std::chrono::steady_clock::now();
-  for (std::size_t at = 0; at < ids.size(); at += kBatch) {
-    kv::Batch batch;
-    for (std::size_t i = at; i < std::min(at + kBatch, ids.size()); ++i) batch.put(kRows, ids[i], body);
-    subject.queue.commit(batch, durability);
+struct Contestant {
+  std::string name;
+  Peer& peer;
+};
+
+void compare(const Options& options, Report& report, const std::vector<std::string>& ids,
+             const Contestant& ours, const Contestant& theirs) {
+  const Bodies bodies;
+  const auto put = [&](Peer& peer) {
+    return [&](unsigned thread, std::size_t i) -> std::uint64_t {
+      peer.put(ids[(i * 7919 + thread * 104'729) % ids.size()], bodies.at(i));
+      return i;
+    };
+  };
+  const auto get = [&](Peer& peer) {
+    return [&](unsigned thread, std::size_t i) {
+      return peer.get(ids[(i * 7919 + thread * 104'729) % ids.size()]);
+    };
+  };
+  for (const unsigned threads : {1U, 8U}) {
+    const auto row = [&](const char* what, const char* unit, const Operation& our, const Operation& their) {
+      report.row(
+          {.what = what + thread_count(threads), .unit = unit, .subject = ours.name, .peer = theirs.name},
+          alternate_rates(options.rounds(), options.slice_seconds(), threads, our, their));
+    };
+    row("put, ", "puts/s", put(ours.peer), put(theirs.peer));
+    row("get, ", "gets/s", get(ours.peer), get(theirs.peer));
   }
-  return static_cast<double>(ids.size()) / bench::elapsed_seconds(start);
 }
 
-bench::Operation puts(Subject& subject, const std::vector<std::string>& ids) {
-  return [&subject, &ids](unsigned thread, std::size_t i) -> std::uint64_t {
-    kv::Batch batch;
-    batch.put(kRows, ids[(i * 7919 + thread * 104'729) % ids.size()], std::string(kBodyBytes, 'c'));
-    return subject.queue.commit(batch, Durability::disk).committed() ? 1 : 0;
+void run(const Options& options, Report& report) {
+  const std::vector<std::string> ids = make_shuffled_ids(options.pick<std::size_t>(3'000, 20'000, 200'000));
+  const Folder folder(options.dir());
+  const auto at = [&](const char* name) {
+    return PeerOptions{
+        .path = folder.path() / name, .durability = Durability::disk, .cache_bytes = 64ULL << 20};
   };
-}
+  EnginePeer rocksdb(HotType::rocksdb, at("rocksdb"));
+  EnginePeer sqlite(HotType::sqlite, at("sqlite"));
+  const auto direct = rocksdb_type().open(at("direct"));
 
-bench::Operation gets(Subject& subject, const std::vector<std::string>& ids) {
-  return [&subject, &ids](unsigned thread, std::size_t i) -> std::uint64_t {
-    return subject.engine->get(kRows, ids[(i * 7919 + thread * 104'729) % ids.size()])->size();
+  report.section("Engines under the catalogue, " + format_figure(static_cast<double>(ids.size())) + " keys",
+                 "durability disk (every put and every batch is synced), values of 512 B, caches of 64 MiB",
+                 "an engine of db4's goes through the commit queue");
+  const auto import = [&](Peer& peer) {
+    return [&](int) {
+      return static_cast<double>(ids.size()) / (time_milliseconds([&] { load(peer, ids); }) / 1000);
+    };
   };
+  report.row({.what = "import, batches of 1,000",
+              .unit = "docs/s",
+              .subject = "RocksDB engine",
+              .peer = "SQLite engine"},
+             alternate(1, Better::more, import(rocksdb), import(sqlite)));
+  load(*direct, ids);
+  compare(options, report, ids, {"RocksDB engine", rocksdb}, {"SQLite engine", sqlite});
+  compare(options, report, ids, {"RocksDB engine", rocksdb}, {"RocksDB directly", *direct});
 }
 
 }  // namespace
+}  // namespace db4::bench
 
-int main(int argc, char** argv) {
-  const bench::Arguments arguments(argc, argv);
-  const bench::Folder folder(arguments.text("dir", ""));
-  const std::size_t count = arguments.number("documents", arguments.quick() ? 20'000 : 200'000);
-  std::vector<std::string> ids = bench::make_ids(count);
-  std::shuffle(ids.begin(), ids.end(), std::mt19937_64(1));
-
-  bench::Table imports({"import, docs/s", "RocksDB", "SQLite", "ratio"});
-  for (const Durability durability : {Durability::process, Durability::disk}) {
-    const std::string name(to_string(durability));
-    Subject rocksdb(db4::HotType::rocksdb, folder.path() / ("rocksdb-" + name), durability);
-    Subject sqlite(db4::HotType::sqlite, folder.path() / ("sqlite-" + name), durability);
-    const double first = import(rocksdb, ids, durability);
-    const double second = import(sqlite, ids, durability);
-    imports.add({"batches of 1,000, Durability::" + name, bench::Table::format("%.0f", first),
-                 bench::Table::format("%.0f", second), bench::Table::format("%.2f", first / second)});
-  }
-  imports.print();
-
-  Subject rocksdb(db4::HotType::rocksdb, folder.path() / "rocksdb", Durability::disk);
-  Subject sqlite(db4::HotType::sqlite, folder.path() / "sqlite", Durability::disk);
-  import(rocksdb, ids, Durability::process);
-  import(sqlite, ids, Durability::process);
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  rocksdb::DB* opened = nullptr;
-  if (!rocksdb::DB::Open(options, (folder.path() / "direct").string(), &opened).ok()) return 1;
-  const std::unique_ptr<rocksdb::DB> direct(opened);
-  rocksdb::WriteOptions synced;
-  synced.sync = true;
-  const auto direct_put = [&](unsigned thread, std::size_t i) -> std::uint64_t {
-    return direct->Put(synced, ids[(i * 7919 + thread * 104'729) % ids.size()], std::string(kBodyBytes, 'c'))
-                   .ok()
-               ? 1
-               : 0;
-  };
-
-  const double seconds = arguments.quick() ? 0.4 : 2.0;
-  bench::Table table({"RocksDB engine against", "threads", "ours ops/s", "peer ops/s", "ratio", "spread"});
-  for (const unsigned threads : {1U, 8U}) {
-    table.add("synced put: RocksDB used directly", threads,
-              bench::alternate(arguments.rounds(), seconds, threads, puts(rocksdb, ids), direct_put));
-    table.add("synced put: SQLite engine", threads,
-              bench::alternate(arguments.rounds(), seconds, threads, puts(rocksdb, ids), puts(sqlite, ids)));
-    table.add("get: SQLite engine", threads,
-              bench::alternate(arguments.rounds(), seconds, threads, gets(rocksdb, ids), gets(sqlite, ids)));
-  }
-  table.print();
-}
+int main(int argc, char** argv) { return db4::bench::run_program("engines", argc, argv, db4::bench::run); }

@@ -1,18 +1,44 @@
 #!/usr/bin/env bash
-# Builds and runs the benchmarks. Each prints ratios against peers in the same run; timings of one machine and moment
-# mean little, ratios more.
+# Builds the benchmarks and runs them against peers used directly in the same run, taking turns. What counts are the
+# ratios: timings of one machine and moment mean little. docs/benchmarks.md explains and shows them.
 #
-#     scripts/bench.sh [--quick] [--dir FOLDER]
+#     scripts/bench.sh [--quick | --tiny] [--dir FOLDER] [--only NAME]... [--json FILE] [--html FILE] [--markdown FILE]
 #
-# --quick: small sizes, some two minutes. --dir: where the databases go (the system's temporary folder); it should be on
-# the disk you care about, with some 10 GB free for the full run.
+# Without --quick at most a quarter of an hour on two cores; --quick takes some two minutes, --tiny shows that all runs.
+# --dir: where the databases go (the system's temporary folder): on the disk you care about, with 10 GB free for the full
+# run. --only: hot_reads, tier_reads, writes, lifecycle, ten_million or engines; may be given several times. --json: all
+# results in one file; --html: one page that needs no network; --markdown: the tables.
+quick=() dir=() only=() outputs=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --quick | --tiny) quick=("$1"); shift; continue ;;
+    --dir | --only | --json | --html | --markdown)
+      [ $# -ge 2 ] || { echo "bench.sh: $1 needs a value" >&2; exit 2; } ;;
+    *) sed -n '/^#     scripts/s/^# *//p' "$0" >&2; exit 2 ;;
+  esac
+  case "$1" in
+    --dir) dir=(--dir "$(realpath "$2")") ;;
+    --only) only+=("$2") ;;
+    *) outputs+=("$1" "$(realpath "$2")") ;;
+  esac
+  shift 2
+done
 source "$(dirname "$0")/common.sh"
+[ ${#only[@]} -gt 0 ] || only=(hot_reads tier_reads writes lifecycle ten_million engines)
 
 say "Packages"
 scripts/packages.sh build bench
 say "Building"
-build release -DDB4_BUILD_TESTS=OFF -DDB4_BUILD_EXAMPLES=OFF -- all
-for program in build/release/bin/db4_bench_*; do
-  say "$(basename "$program") $*"
-  "$program" "$@"
+build release -DDB4_BUILD_BENCHMARKS=ON -- db4_benchmarks
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+files=()
+for name in "${only[@]}"; do
+  [ -x "build/release/bin/db4_bench_$name" ] || { echo "bench.sh: there is no benchmark '$name'" >&2; exit 2; }
+  say "$name"
+  "build/release/bin/db4_bench_$name" "${quick[@]}" "${dir[@]}" --json "$results/$name.json"
+  files+=("$results/$name.json")
 done
+say "All together"
+build/release/bin/db4_bench_report "${outputs[@]}" "${files[@]}"

@@ -64,7 +64,8 @@ to_compile=('src/*.cpp' 'tests/*.cpp' 'bench/*.cpp' 'examples/*.cpp' ':!tests/in
 [ "$fast" = yes ] || to_compile+=(':!src/*')
 say "Warnings under clang++"
 flags=(-std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual
-       -Wimplicit-fallthrough -Werror -Iinclude -Isrc -Itests -Ibench '-DDB4_SOURCE_DIR=""' -DDB4_BENCH_TBB)
+       -Wimplicit-fallthrough -Werror -Iinclude -Isrc -Itests -Ibench '-DDB4_SOURCE_DIR=""' -DDB4_BENCH_TBB -DDB4_BENCH_LEVELDB
+       -DDB4_BENCH_LMDB -DDB4_BENCH_REDIS)
 git ls-files -z "${to_compile[@]}" | xargs -0 -n 1 -P "$(nproc)" clang++-14 "${flags[@]}" ||
   complain "clang++ warns, see above"
 

@@ -18,6 +18,7 @@ void Server::stop() {
     stopping_ = true;
   }
   if (acceptor_.joinable()) acceptor_.join();
+  listener_.close();
   std::unique_lock lock(mutex_);
   for (const Client& client : clients_) client.socket.shut_down();
   join_finished(lock, /*all=*/true);

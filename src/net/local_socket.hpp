@@ -54,6 +54,9 @@ class LocalListener {
   /// Takes no more, and removes the socket's file: before the folder's lock goes, since the next holder makes
   /// one of the same name. May be called twice.
   void shut_down() noexcept;
+  /// After accept() gave nullopt: hangs up on those who connected and were never accepted, and would else
+  /// wait for an answer for as long as this lives.
+  void close() noexcept { descriptor_ = {}; }
 
  private:
   FileDescriptor folder_;

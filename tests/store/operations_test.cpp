@@ -316,6 +316,20 @@ TEST_P(LiveTest, BytesThatAreNoFrameGetAnErrorAndAClosedConnection) {
   put("a");
 }
 
+TEST(LocalListener, WhoWasNeverAcceptedIsHungUpOnWhenItCloses) {
+  const testing::TemporaryFolder folder;
+  net::LocalListener listener(folder.path(), "a.sock");
+  const auto client = net::LocalSocket::connect(folder.path(), "a.sock");
+  ASSERT_TRUE(client.has_value());
+  EXPECT_TRUE(client->send("a request", 10s));
+  listener.shut_down();
+  EXPECT_EQ(listener.accept(), std::nullopt);
+  listener.close();
+  std::string answer;
+  EXPECT_FALSE(client->receive(answer, 1, 1h));
+  EXPECT_EQ(net::LocalSocket::connect(folder.path(), "a.sock"), std::nullopt);
+}
+
 TEST(LiveOff, NobodyListensWhereItIsSwitchedOffOrNothingIsOnDisk) {
   const testing::TemporaryFolder folder;
   TieredStore store({.hot = {.type = testing::kDiskEngine,
