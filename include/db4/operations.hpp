@@ -16,14 +16,21 @@ struct OperationReply {
   std::string body = {};  ///< a document's body, for "get"
 };
 
-/// Runs one: `request_json` is an object with "op" and its arguments, `body` a document's body for "put". Any
-/// thread. Throws what the store's calls throw; invalid_argument for a request that is none: not an object,
-/// an operation or an argument that does not exist, or a value of the wrong kind.
+/// Runs one: `request_json` is an object with "op" and its arguments, `body` a document's body for "put",
+/// documents for "put_batch" (append_batch_item). Any thread. Throws what the store's calls throw;
+/// invalid_argument for a request that is none: not an object, an operation or an argument that does not
+/// exist, or a value of the wrong kind.
 DB4_API OperationReply run_operation(TieredStore& store, std::string_view request_json,
                                      std::string_view body = {}, const std::stop_token& stop = {});
 
 inline constexpr std::size_t kMaxOperationRequestBytes = 64ULL << 10;  ///< of the JSON
-inline constexpr std::size_t kMaxOperationListed = 1000;               ///< documents or moves in one reply
+/// The body of "put_batch" with one document more: its id, content type (empty: JSON, which is checked) and
+/// body, each behind its length in four bytes, little-endian. The lengths in front, the texts after them.
+DB4_API void append_batch_item(std::string& body, std::string_view id, std::string_view content_type,
+                               std::string_view document);
+inline constexpr std::size_t kBatchItemHeadBytes = 12;  ///< that a document takes in it besides its texts
+
+inline constexpr std::size_t kMaxOperationListed = 1000;  ///< documents or moves in one reply
 
 /// The same through the unix socket of the process that holds a store (LiveConfig). Thread-safe: one
 /// operation at a time, in turn.

@@ -58,6 +58,9 @@ struct WriteResult {
 struct ReadOptions {
   /// Overrides tiering.promote_on_read; false also leaves the warm cache as it is.
   std::optional<bool> promote = {};
+  /// false: as if nobody had read it, for exports and checks. No figure of its use changes, it is promoted
+  /// nowhere whatever `promote` says, and the hot cache is passed by.
+  bool count_access = true;
   /// How old an answer may be; without it consistency.max_stale. On one machine every answer is the newest
   /// anyway.
   std::optional<std::chrono::milliseconds> max_stale = {};

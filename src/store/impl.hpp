@@ -97,6 +97,10 @@ class TieredStore::Impl {
   [[nodiscard]] AccessFigures counted_figures(std::string_view key);
   /// With hits in memory that nobody has drained yet.
   [[nodiscard]] AccessFigures with_pending(std::string_view key, const AccessFigures& counted);
+  /// Counts a read, unless it is one that is not to count; the figures then.
+  AccessFigures count_read(const ReadCall& call);
+  /// When the document was last used: by this read, if it counts.
+  static TimePoint accessed_at(const ReadCall& call, const catalog::Row& row, const AccessFigures& figures);
   [[nodiscard]] AccessFigures figures_of(std::string_view key) {
     return with_pending(key, counted_figures(key));
   }

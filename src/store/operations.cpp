@@ -1,4 +1,5 @@
 // Operations: requests and replies in JSON over the public calls. docs/json.md describes them.
+#include "base/encoding.hpp"
 #include "store/operation_json.hpp"
 
 #include <db4/operations.hpp>
@@ -93,7 +94,8 @@ OperationReply tier_run(const Call& call) {
 }
 
 OperationReply get(const Call& call) {
-  const auto document = call.store.read(call.collection(), call.id(), {.stop = call.stop});
+  const auto document = call.store.read(call.collection(), call.id(),
+                                        {.count_access = !call.arguments.flag("peek"), .stop = call.stop});
   if (!document) return not_found();
   Json out = found(call);
   out.update(store::meta_json(document->meta()));
@@ -111,6 +113,34 @@ OperationReply put(const Call& call) {
           ? call.store.write_json_text(call.collection(), call.id(), call.body, options)
           : call.store.write_bytes(call.collection(), call.id(), as_bytes(call.body), options);
   return reply({{"version", result.version}, {"tier", to_string(result.tier)}});
+}
+
+/// What append_batch_item made.
+std::vector<BatchItem> decode_batch(std::string_view body, std::optional<Version> if_version) {
+  std::vector<BatchItem> items;
+  Reader reader(body);
+  while (!reader.done() && items.size() <= kMaxBatchItems) {
+    const auto id_bytes = reader.fixed<std::uint32_t>();
+    const auto type_bytes = reader.fixed<std::uint32_t>();
+    const auto body_bytes = reader.fixed<std::uint32_t>();
+    BatchItem& item = items.emplace_back();
+    item.id = reader.bytes(id_bytes);
+    item.content_type = reader.bytes(type_bytes);
+    item.body = reader.bytes(body_bytes);
+    item.if_version = if_version;
+    if (!reader.ok()) {
+      store::bad_request("its body is cut short in document " + std::to_string(items.size()),
+                         "make it as docs/json.md has it");
+    }
+  }
+  return items;
+}
+
+OperationReply put_batch(const Call& call) {
+  const std::vector<BatchItem> items = decode_batch(call.body, call.arguments.number("if_version"));
+  const WriteOptions options{
+      .tier = call.arguments.tier("tier"), .if_version = {}, .content_type = {}, .stop = call.stop};
+  return reply({{"written", call.store.write_batch(call.collection(), items, options).size()}});
 }
 
 OperationReply remove(const Call& call) {
@@ -213,8 +243,9 @@ constexpr std::array kOperations{
     Operation{"explain", explain, "collection id"},
     Operation{"tier", tier, "collection id"},
     Operation{"tier_run", tier_run, "max_operations max_bytes dry_run"},
-    Operation{"get", get, "collection id"},
+    Operation{"get", get, "collection id peek"},
     Operation{"put", put, "collection id json tier if_version content_type"},
+    Operation{"put_batch", put_batch, "collection tier if_version"},
     Operation{"rm", remove, "collection id tier if_version"},
     Operation{"promote", promote, "collection id to keep"},
     Operation{"demote", demote, "collection id to keep"},
@@ -226,6 +257,14 @@ constexpr std::array kOperations{
 };
 
 }  // namespace
+
+void append_batch_item(std::string& body, std::string_view id, std::string_view content_type,
+                       std::string_view document) {
+  for (const std::string_view part : {id, content_type, document}) {
+    put_fixed(body, static_cast<std::uint32_t>(part.size()));
+  }
+  for (const std::string_view part : {id, content_type, document}) body.append(part);
+}
 
 OperationReply run_operation(TieredStore& store, std::string_view request_json, std::string_view body,
                              const std::stop_token& stop) {

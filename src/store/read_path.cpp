@@ -31,6 +31,7 @@ struct TieredStore::Impl::ReadCall {
   TimePoint now;
   MonotonicTime started;
   MonotonicTime deadline;
+  bool may_promote;
   hot::DocumentCache::Ticket ticket{};
   std::uint64_t warm_mark = 0;
 };
@@ -46,8 +47,9 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
   const catalog::KeyBuffer key(collection, id);
   const std::uint64_t hash = hash_key(key.view());
   const TimePoint now = clock_->coarse_now();
-  // The cache is coherent with the catalogue, so a hit is the newest version.
-  if (detail::BlockRef block = hot_.state().cache().find(hash, key.view(), to_us(now));
+  // The cache is coherent with the catalogue, so a hit is the newest version. It counts hits by itself.
+  if (detail::BlockRef block =
+          options.count_access ? hot_.state().cache().find(hash, key.view(), to_us(now)) : detail::BlockRef();
       block && block->version >= options.expected_version.value_or(0)) {
     const std::uint64_t count = block->base_access_count.load(std::memory_order_relaxed) +
                                 block->pending_hits.load(std::memory_order_relaxed);
@@ -64,7 +66,8 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
                 .options = options,
                 .now = now,
                 .started = sampled ? started : clock_->monotonic(),
-                .deadline = MonotonicTime::max()};
+                .deadline = MonotonicTime::max(),
+                .may_promote = options.count_access && options.promote.value_or(true)};
   if (options.timeout) call.deadline = call.started + *options.timeout;
   return read_through(call);
 }
@@ -117,15 +120,17 @@ std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const c
     if (!block) throw;
     served_from = StorageTier::cold;
   }
-  tracker_.record_accesses(call.collection, call.id, 1, call.now);
-  const AccessFigures figures = figures_of(call.key);
-  prime_figures(call.key, block);
-  hot_.state().cache().fill(call.ticket, block);
+  const AccessFigures figures = count_read(call);
+  if (call.options.count_access) {
+    prime_figures(call.key, block);
+    hot_.state().cache().fill(call.ticket, block);
+  }
   store::TierCounters& tier = served_from == StorageTier::hot ? metrics_.hot : metrics_.cold;
   tier.hits.add();
   tier.latency.record(clock_->monotonic() - call.started);
-  return Document(std::move(block), StorageTier::hot, served_from, call.now, figures.count,
-                  recent_accesses(figures.buckets, config_.tiering.access_window, call.now), 0ms);
+  return Document(std::move(block), StorageTier::hot, served_from, accessed_at(call, row, figures),
+                  figures.count, recent_accesses(figures.buckets, config_.tiering.access_window, call.now),
+                  0ms);
 }
 
 bool TieredStore::Impl::changed_since(std::string_view key, const catalog::Row& row) const {
@@ -135,8 +140,7 @@ bool TieredStore::Impl::changed_since(std::string_view key, const catalog::Row& 
 
 std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const catalog::Row& row) {
   metrics_.hot.misses.add();
-  const bool may_admit =
-      call.options.promote.value_or(true) && catalog_->pinned_tier(call.key) != StorageTier::cold;
+  const bool may_admit = call.may_promote && catalog_->pinned_tier(call.key) != StorageTier::cold;
   if (const auto hit =
           warm_.get(call.key, row.version, may_admit ? refresher(call, row) : WarmStorage::Loader{})) {
     if (detail::BlockRef block = decode_warm(call, *hit, row)) {
@@ -201,12 +205,11 @@ WarmStorage::Loader TieredStore::Impl::refresher(const ReadCall& call, const cat
 
 std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::Row& row,
                                                  const detail::BlockRef& block, StorageTier served_from) {
-  tracker_.record_accesses(call.collection, call.id, 1, call.now);
-  const AccessFigures figures = figures_of(call.key);
+  const AccessFigures figures = count_read(call);
   const std::uint32_t recent = recent_accesses(figures.buckets, config_.tiering.access_window, call.now);
   StorageTier tier = served_from;
   const tiering::Held held = catalog_->pinned_tier(call.key);
-  if (call.options.promote.value_or(true) && held != StorageTier::cold) {
+  if (call.may_promote && held != StorageTier::cold) {
     const bool promote = held ? *held == StorageTier::hot
                               : call.options.promote.has_value() ||
                                     tiering::admits_promotion(config_.tiering.promote_on_read, recent);
@@ -224,7 +227,18 @@ std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::
   store::TierCounters& counters = served_from == StorageTier::warm ? metrics_.warm : metrics_.cold;
   counters.hits.add();
   counters.latency.record(clock_->monotonic() - call.started);
-  return Document(block, tier, served_from, call.now, figures.count, recent, 0ms);
+  return Document(block, tier, served_from, accessed_at(call, row, figures), figures.count, recent, 0ms);
+}
+
+AccessFigures TieredStore::Impl::count_read(const ReadCall& call) {
+  if (call.options.count_access) tracker_.record_accesses(call.collection, call.id, 1, call.now);
+  return figures_of(call.key);
+}
+
+TimePoint TieredStore::Impl::accessed_at(const ReadCall& call, const catalog::Row& row,
+                                         const AccessFigures& figures) {
+  if (call.options.count_access) return call.now;
+  return std::max(figures.last_access, TimePoint{std::chrono::microseconds{row.updated_at_us}});
 }
 
 bool TieredStore::Impl::promote_by_read(const ReadCall& call, const catalog::Row& row,

@@ -97,6 +97,49 @@ TEST_P(OperationsTest, BodiesOfAnyBytesGoThroughUnharmed) {
   EXPECT_EQ(json::parse(got.json).at("content_type"), "image/png");
 }
 
+TEST_P(OperationsTest, APeekIsNoUse) {
+  put("a");
+  put("b");
+  ask({{"op", "demote"}, {"collection", "docs"}, {"id", "b"}, {"to", "cold"}});
+  clock_->advance(1h);
+  for (const char* id : {"a", "b"}) {
+    const json before = ask({{"op", "explain"}, {"collection", "docs"}, {"id", id}});
+    for (int i = 0; i < 3; ++i) {
+      const OperationReply got = run({{"op", "get"}, {"collection", "docs"}, {"id", id}, {"peek", true}});
+      EXPECT_EQ(got.body, R"({"n": 1})");
+      EXPECT_EQ(json::parse(got.json).at("accessed_at"), before.at("meta").at("accessed_at"));
+    }
+    EXPECT_EQ(ask({{"op", "explain"}, {"collection", "docs"}, {"id", id}}), before);
+  }
+  EXPECT_EQ(ask({{"op", "stats"}}).at("tiers").at("warm").at("documents"), 0);
+  run({{"op", "get"}, {"collection", "docs"}, {"id", "a"}});
+  EXPECT_EQ(ask({{"op", "stat"}, {"collection", "docs"}, {"id", "a"}}).at("access_count"), 1);
+}
+
+TEST_P(OperationsTest, ABatchIsWrittenAsAWholeOrNotAtAll) {
+  std::string body;
+  append_batch_item(body, "a", "", R"({"n": 1})");
+  append_batch_item(body, "b", "image/png", std::string("\0\xFF", 2));
+  const json request{{"op", "put_batch"}, {"collection", "docs"}, {"if_version", 0}};
+  EXPECT_EQ(ask(request, body), (json{{"written", 2}}));
+  const OperationReply got = run({{"op", "get"}, {"collection", "docs"}, {"id", "b"}});
+  EXPECT_EQ(got.body, std::string("\0\xFF", 2));
+  EXPECT_EQ(json::parse(got.json).at("content_type"), "image/png");
+  EXPECT_EQ(ask(request), (json{{"written", 0}}));
+
+  std::string more;
+  append_batch_item(more, "c", "", "{}");
+  EXPECT_EQ(error_of(request, more + body).code(), ErrorCode::conflict);
+  std::string bad;
+  append_batch_item(bad, "d", "", "{");
+  EXPECT_EQ(error_of(request, more + bad).code(), ErrorCode::invalid_argument);
+  for (std::size_t cut = 1; cut < body.size(); cut += 7) {
+    const Error error = error_of(request, std::string_view(body).substr(0, body.size() - cut));
+    EXPECT_TRUE(error.code() == ErrorCode::invalid_argument || error.code() == ErrorCode::conflict) << cut;
+  }
+  EXPECT_EQ(ask({{"op", "stat"}, {"collection", "docs"}, {"id", "c"}}), (json{{"found", false}}));
+}
+
 TEST_P(OperationsTest, MovesPinsAndRuns) {
   put("a");
   put("b");
