@@ -27,11 +27,11 @@ p { margin: .4rem 0; }
 .heads p { margin: 0; }
 .heads strong { display: block; font-size: 2.5rem; font-weight: 300; line-height: 1.15; letter-spacing: -.03em; }
 .heads span { display: block; color: var(--soft); font-size: .85rem; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 2rem 2.5rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 2rem 2.5rem; }
 .pair > * { min-width: 0; }
 figure { margin: 0; break-inside: avoid; }
 .pair figure { display: grid; grid-template-columns: minmax(0, 1fr); grid-template-rows: subgrid; grid-row: span 3; row-gap: 0; }
-figure svg { display: block; width: 100%; height: auto; }
+figure svg { display: block; width: 100%; max-width: 36rem; height: auto; }
 .key { font-size: .85rem; color: var(--soft); margin: .2rem 0 .3rem; }
 .key span { display: inline-block; margin-right: 1rem; }
 .key b { color: var(--ink); font-weight: 600; }
@@ -75,7 +75,7 @@ footer { margin-top: 3.5rem; padding-top: .9rem; border-top: 1px solid var(--rul
 )";
 
 constexpr std::string_view kPolicy =
-    "default-src 'none'; style-src 'sha256-szv0TsKCmg76U3TY9aPF4udT8D4RYlAc3FJbAfqj+mw='; base-uri 'none'; "
+    "default-src 'none'; style-src 'sha256-K9roXv96Nv9b2QoOvsc8xd8yMjrSvxf751pffJWIj9U='; base-uri 'none'; "
     "form-action 'none'";
 
 }  // namespace

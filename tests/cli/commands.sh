@@ -117,6 +117,9 @@ exec 3>pipe
 printf '{"id":"1"}\n' >&3
 for _ in $(seq 100); do [ -s held/hot/LOCK ] && break; read -rt 0.1 <> <(:) || true; done
 expect 5 "$db4" --store held ls; has "$holder"
+# A report asks that process.
+for _ in $(seq 100); do [ -S held/hot/live.sock ] && break; read -rt 0.1 <> <(:) || true; done
+expect 0 "$db4" --store held report --output held.html; grep -q "<h1>.*held" held.html || fail "no report of a held store"
 exec 3>&-
 wait "$holder"
 
