@@ -304,7 +304,7 @@ void Demo::report(const StoreStats& stats, std::size_t good) const {
                                 {"objects", stats.cold_storage.objects},
                                 {"object_bytes", stats.cold_storage.object_bytes},
                                 {"bill", {{"tiered", stats.cost.total}, {"all_hot", stats.cost.all_hot}}}}
-                     .dump(2)
+                     .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
               << "\n";
     return;
   }

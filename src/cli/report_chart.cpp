@@ -211,8 +211,9 @@ std::string key(const Chart& chart) {
 }
 
 std::string numbers(const Chart& chart, const Timeline& timeline) {
-  std::string out = "<details><summary>The numbers</summary><table><thead><tr><th scope=\"col\">" +
-                    std::string(chart.state ? "Period from, at its end" : "Period from") + "</th>";
+  std::string out = std::string("<details><summary>The numbers") +
+                    (chart.state ? ", at each period’s end" : "") +
+                    "</summary><table><thead><tr><th scope=\"col\">Period from</th>";
   for (const Series& series : chart.series) out += "<th scope=\"col\">" + html(series.name) + "</th>";
   out += "</tr></thead><tbody>";
   for (std::size_t i = 0; i < timeline.periods.size(); ++i) {
@@ -262,6 +263,7 @@ std::string sparkline(const std::vector<double>& lower, const std::vector<double
   Columns high(0);
   const double width = kWidth / static_cast<double>(lower.size());
   for (std::size_t i = 0; i < lower.size(); ++i) {
+    if (!std::isfinite(lower[i] + upper[i])) continue;
     const double left = width * static_cast<double>(i);
     const double middle = kHeight * (1 - lower[i] / most);
     low.add(left, left + width, middle, kHeight);

@@ -9,11 +9,16 @@ namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
+/// Nothing is known of the time before the first sample.
 template <typename Value>
 std::vector<double> values_of(const Timeline& timeline, const Value& value) {
   std::vector<double> out;
   out.reserve(timeline.periods.size());
-  for (const Period& period : timeline.periods) out.push_back(static_cast<double>(value(period.figures)));
+  bool known = false;
+  for (const Period& period : timeline.periods) {
+    known = known || period.sampled;
+    out.push_back(known ? static_cast<double>(value(period.figures)) : kNone);
+  }
   return out;
 }
 
@@ -43,7 +48,7 @@ std::vector<Series> tier_states(const Timeline& timeline, Unit unit, std::uint64
   };
   return {state("cold", "cold", Mark::stacked, unit, values(&StatsSample::cold)),
           state("hot", "hot", Mark::stacked, unit, values(&StatsSample::hot)),
-          state("warm copies", "warm", Mark::dashed, unit, values(&StatsSample::warm))};
+          state("warm copies", "warm", Mark::line, unit, values(&StatsSample::warm))};
 }
 
 std::uint64_t hits_of(const StatsSample& s) { return s.hot.hits + s.warm.hits + s.cold.hits; }
@@ -157,8 +162,7 @@ Chart p50_chart(const Timeline& timeline) {
 
 Chart p99_chart(const Timeline& timeline) {
   return latency_chart(timeline, "p99", "Latency of reads, p99",
-                       "One read in a hundred was slower, in a period’s worst sample; logarithmic",
-                       &TierSample::p99);
+                       "One read in a hundred was slower; logarithmic too", &TierSample::p99);
 }
 
 Chart moves_chart(const Timeline& timeline, const Totals& totals) {

@@ -33,7 +33,7 @@ int run_report(const ReportRequest& request, const Ask& ask) {
     std::cout << nlohmann::json{{"output", request.output.string()},
                                 {"bytes", bytes},
                                 {"samples", data.samples.size()}}
-                     .dump()
+                     .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
               << "\n";
   } else {
     std::cout << "Wrote " << request.output.string() << " (" << describe_bytes(bytes) << ", "

@@ -30,6 +30,11 @@ std::string head(const ReportData& data, const Totals& totals) {
          time_text(data.at, "%-d %B %Y, %H:%M UTC") + ". " + span_of(data, totals) + "</p></header>";
 }
 
+/// Of next to nothing, that it is.
+std::string headline_dollars(double dollars) {
+  return dollars > 0 && dollars < 0.0001 ? "&lt; $0.0001" : dollars_text(dollars);
+}
+
 std::string headlines(const ReportData& data, const Totals& totals, const Bill& bill) {
   const StoreStats& stats = data.stats;
   const std::uint64_t bytes = stats.hot.bytes + stats.cold.bytes;
@@ -42,10 +47,11 @@ std::string headlines(const ReportData& data, const Totals& totals, const Bill& 
   return "<div class=\"heads\">" +
          headline(share(stats.cold.bytes, bytes), "of the bytes are cold",
                   describe_bytes(stats.cold.bytes) + " of " + describe_bytes(bytes)) +
-         headline(dollars_text(bill.total()),
-                  bill.requests ? "a month, in tiers" : "a month of storage, in tiers",
-                  dollars_text(bill.all_hot) + " if all were hot" +
-                      (bill.requests ? "; requests are " + dollars_text(*bill.requests) + " of it" : "")) +
+         headline(
+             headline_dollars(bill.total()),
+             bill.requests ? "a month, in tiers" : "a month of storage, in tiers",
+             headline_dollars(bill.all_hot) + " if all were hot" +
+                 (bill.requests ? "; requests make " + headline_dollars(*bill.requests) + " of it" : "")) +
          headline(share(sampled ? totals.hot_hits : stats.hot.hits, hits), "of reads are served hot",
                   "of " + describe_count(hits) + (sampled ? " in the samples" : " since it was opened")) +
          "</div>";

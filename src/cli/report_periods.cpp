@@ -14,7 +14,7 @@ void add_tier(TierSample& sum, const TierSample& sample) {
     const double mean =
         (static_cast<double>(sum.p50.count()) * before + static_cast<double>(sample.p50.count()) * hits) /
         (before + hits);
-    sum.p50 = std::chrono::nanoseconds{static_cast<std::int64_t>(mean)};
+    sum.p50 = std::chrono::nanoseconds{static_cast<std::int64_t>(std::min(mean, 9e18))};
   }
   sum.p99 = std::max(sum.p99, sample.p99);
   sum.hits += sample.hits;

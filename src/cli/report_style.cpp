@@ -7,7 +7,7 @@ namespace {
 // colour-blind, in print by their lightness, and as lines by their dashes too.
 constexpr std::string_view kStyle = R"(
 :root { color-scheme: light dark; --paper: #fffefb; --ink: #1d1c1a; --soft: #6a665f; --rule: #dedad2;
-  --hot: #c2470a; --warm: #e5a823; --cold: #3a86bd; }
+  --hot: #c2470a; --warm: #d0900a; --cold: #3a86bd; }
 @media (prefers-color-scheme: dark) { :root { --paper: #15161a; --ink: #e7e4dd; --soft: #9d9990; --rule: #33343a;
   --hot: #e8743b; --warm: #f4d06f; --cold: #5aa9de; } }
 * { box-sizing: border-box; }
@@ -27,11 +27,11 @@ p { margin: .4rem 0; }
 .heads p { margin: 0; }
 .heads strong { display: block; font-size: 2.5rem; font-weight: 300; line-height: 1.15; letter-spacing: -.03em; }
 .heads span { display: block; color: var(--soft); font-size: .85rem; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 2rem 2.5rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 2rem 2.5rem; }
 .pair > * { min-width: 0; }
 figure { margin: 0; break-inside: avoid; }
 .pair figure { display: grid; grid-template-columns: minmax(0, 1fr); grid-template-rows: subgrid; grid-row: span 3; row-gap: 0; }
-figure svg { display: block; width: 100%; height: auto; }
+figure svg { display: block; width: 100%; max-width: 36rem; height: auto; }
 .key { font-size: .85rem; color: var(--soft); margin: .2rem 0 .3rem; }
 .key span { display: inline-block; margin-right: 1rem; }
 .key b { color: var(--ink); font-weight: 600; }
@@ -67,7 +67,7 @@ footer { margin-top: 3.5rem; padding-top: .9rem; border-top: 1px solid var(--rul
   table { font-size: .8rem; } th, td { padding-left: .5rem; } .spark { float: none; display: block; margin: .2rem 0; width: 4.5rem; height: 1rem; } details table { font-size: .72rem; }
 }
 @media print {
-  :root { --paper: #fff; --ink: #000; --soft: #444; --rule: #bbb; --hot: #c2470a; --warm: #e5a823; --cold: #3a86bd; }
+  :root { --paper: #fff; --ink: #000; --soft: #444; --rule: #bbb; --hot: #c2470a; --warm: #d0900a; --cold: #3a86bd; }
   body { max-width: none; padding: 0; font-size: 10pt; } .pair { grid-template-columns: 1fr 1fr; } details { display: none; }
   h2 { break-after: avoid; margin-top: 1.5rem; } tr { break-inside: avoid; }
   svg, i { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
@@ -75,7 +75,7 @@ footer { margin-top: 3.5rem; padding-top: .9rem; border-top: 1px solid var(--rul
 )";
 
 constexpr std::string_view kPolicy =
-    "default-src 'none'; style-src 'sha256-szv0TsKCmg76U3TY9aPF4udT8D4RYlAc3FJbAfqj+mw='; base-uri 'none'; "
+    "default-src 'none'; style-src 'sha256-1nTPTcJjhoOvmsx81xoBDrrPfM1pkrYAUSGdcregsU0='; base-uri 'none'; "
     "form-action 'none'";
 
 }  // namespace

@@ -100,7 +100,8 @@ std::string stored_table(const ReportData& data) {
   row("warm copies", data.stats.warm.documents, data.stats.warm.bytes, "");
   const ColdStats& objects = data.stats.cold_storage;
   return table.html() + "<p class=\"note\">Cold documents stand in " + describe_count(objects.objects) +
-         " objects of " + describe_bytes(objects.object_bytes) + ", as stored.</p>";
+         (objects.objects == 1 ? " object of " : " objects of ") + describe_bytes(objects.object_bytes) +
+         ", as stored.</p>";
 }
 
 std::string reads_table(const ReportData& data, const Totals& totals) {

@@ -126,6 +126,7 @@ exec 3>pipe
 for _ in $(seq 100); do [ -S held/hot/live.sock ] && break; read -rt 0.1 <> <(:) || true; done
 expect 0 "$db4" --store held get things 1; has '{"id":"1"}'
 expect 0 "$db4" --store held stat; has "held by process $holder"
+expect 0 "$db4" --store held report --output held.html; grep -q "<h1>.*held" held.html || fail "no report of a held store"
 exec 3>&-
 wait "$holder"
 
