@@ -59,6 +59,7 @@ CommandTree::CommandTree()
   app_.fallthrough();
   app_.add_option("--store", global_.store, "The store's folder")->type_name("FOLDER");
   app_.add_flag("--json", global_.json, "Print JSON for programs");
+  app_.add_flag("-q,--quiet", global_.quiet, "Show no progress");
   app_.add_option("--set", global_.settings, "Override a setting of db4.toml")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);

@@ -28,6 +28,7 @@ struct GlobalOptions {
   std::string color = "auto";
   std::string wait = "10s";
   bool json = false;
+  bool quiet = false;
 };
 
 /// The command line. The parts of it (add_documents, add_tiers, ...) hang their commands into it; then run()

@@ -20,8 +20,8 @@ Settings Context::settings() const {
 
 std::chrono::milliseconds Context::wait() const { return parse_duration(options_.wait); }
 
-Session& Context::session() {
-  if (!session_) session_ = std::make_unique<Session>(settings().config(), wait(), stop());
+Session& Context::session(SessionKind kind) {
+  if (!session_) session_ = std::make_unique<Session>(settings().config(), wait(), stop(), kind);
   return *session_;
 }
 

@@ -32,8 +32,9 @@ class Context {
   /// Its settings, with where each came from. Throws invalid_argument for a wrong one.
   [[nodiscard]] Settings settings() const;
 
-  /// The store, through the socket of the process that holds it or else opened here; made on first use.
-  Session& session();
+  /// The store, through the socket of the process that holds it or else opened here; made on first use, of
+  /// that kind.
+  Session& session(SessionKind kind = SessionKind::short_one);
   /// Runs an operation of docs/json.md there.
   nlohmann::json ask(const nlohmann::json& request, std::string_view body = {});
   /// The store opened in this process and listening, for a command that works on it for long and calls it

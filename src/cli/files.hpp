@@ -1,6 +1,8 @@
 #pragma once
 // Whole files, and bytes as text.
 
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,5 +16,33 @@ std::string read_whole(const std::string& file);
 void write_whole(const std::string& file, std::string_view bytes);
 /// RFC 4648, with padding.
 std::string base64(std::string_view bytes);
+/// The bytes; nullopt where it is no base 64 as above.
+std::optional<std::string> decode_base64(std::string_view letters);
+/// A regular file that is no symbolic link. Throws as read_whole does.
+std::string read_regular(const std::filesystem::path& file);
+
+/// A file that is written piece by piece, and is there as a whole or not at all: it grows beside `file` and
+/// is renamed by finish(). Every call throws permission_denied where it cannot be written. One thread.
+class OutputFile {
+ public:
+  explicit OutputFile(std::filesystem::path file);
+  /// What is not finished is removed.
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(std::string_view bytes);
+  /// Syncs and renames.
+  void finish();
+
+ private:
+  void flush();
+  [[noreturn]] void fail() const;
+
+  std::filesystem::path file_;
+  std::filesystem::path temporary_;
+  int descriptor_;
+  std::string buffer_;
+};
 
 }  // namespace db4::cli

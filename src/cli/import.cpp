@@ -1,232 +1,311 @@
+// import: documents out of files and standard input.
 #include "context.hpp"
 #include "exit_code.hpp"
+#include "import_inputs.hpp"
+#include "importer.hpp"
 #include "parts.hpp"
+#include "progress.hpp"
 #include "text.hpp"
 
 #include <db4/storage.hpp>
 
 #include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
 #include <iostream>
-#include <map>
+#include <utility>
 
 namespace db4::cli {
 namespace {
 
-struct Request {
-  std::string collection;
-  std::string file = "-";
-  std::string tier;
-  std::string id_field = "id";
-  std::string collection_field;
-  std::size_t batch = 1000;
-  bool skip_bad = false;
+using nlohmann::json;
+
+struct ImportOptions {
+  std::string collection = {};
+  std::vector<std::string> files = {};
+  std::string format = {};
+  std::string on_conflict = "overwrite";
+  std::string csv_separator = ",";
+  bool csv_numbers = false;
+  bool resume = false;
+  bool restart = false;
+  ImportRules rules = {};
 };
 
-/// Where a document came from, for messages.
-struct Place {
-  std::size_t line = 0;
-  std::uint64_t byte = 0;  ///< of the line's first byte in the input
-};
-
-struct Item {
-  std::string collection;
-  std::string id;
-  std::string body;
-  Place place;
-};
-
-/// One document a line, written in batches bounded in documents and bytes.
-class Importer {
+/// One run of the command.
+class Import {
  public:
-  Importer(TieredStore& store, const Request& request) : store_(store), request_(request) {
-    if (!request.tier.empty()) options_.tier = tier_from_string(request.tier);
-  }
-
-  void add(std::string line, Place place) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty()) return;
-    // A batch's bytes are bounded; what alone is too large is told so by the store.
-    if (bytes_ + line.size() > kMaxBatchBytes) flush();
-    try {
-      const nlohmann::json parsed = nlohmann::json::parse(line);
-      Item item;
-      item.collection =
-          request_.collection_field.empty() ? request_.collection : member(parsed, request_.collection_field);
-      item.id = member(parsed, request_.id_field);
-      item.place = place;
-      bytes_ += line.size();
-      item.body = std::move(line);
-      items_.push_back(std::move(item));
-    } catch (const nlohmann::json::parse_error& error) {
-      bad(place, "it is no valid JSON at byte " + std::to_string(place.byte + error.byte - 1));
-    } catch (const Error& error) {
-      bad(place, error.problem() + "; " + error.advice());
-    }
-    if (items_.size() >= request_.batch) flush();
-  }
-
-  void flush() {
-    std::vector<Item> items = std::exchange(items_, {});
-    bytes_ = 0;
-    // By collection and id: of two lines with one id the later holds, as it would in batches of their own.
-    std::map<std::string, std::map<std::string, const Item*>> collections;
-    for (const Item& item : items) collections[item.collection][item.id] = &item;
-    for (const auto& [collection, documents] : collections) write(collection, documents);
-    if (!items.empty() && ::isatty(STDERR_FILENO) != 0) {
-      std::cerr << "\r" << describe_count(imported_) << " imported" << std::flush;
-      progress_shown_ = true;
-    }
-  }
-
-  void end_progress() {
-    if (std::exchange(progress_shown_, false)) std::cerr << "\r\033[K";
-  }
-
-  [[nodiscard]] std::size_t imported() const noexcept { return imported_; }
-  [[nodiscard]] std::size_t skipped() const noexcept { return skipped_; }
+  Import(Context& context, ImportOptions options);
+  int run();
 
  private:
-  static std::string member(const nlohmann::json& document, const std::string& name) {
-    const auto found = document.is_object() ? document.find(name) : document.end();
-    if (found == document.end()) {
-      throw Error(ErrorCode::invalid_argument, "it has no member '" + name + "'",
-                  "name one with --id-field or --collection-field");
-    }
-    if (found->is_string()) return found->get<std::string>();
-    if (found->is_number_integer()) return found->dump();
-    throw Error(ErrorCode::invalid_argument, "its member '" + name + "' is neither text nor a whole number",
-                "name another with --id-field or --collection-field");
-  }
+  /// Where a run that was broken off left it, or the start.
+  ImportState begin();
+  void read_all(Importer& importer);
+  void read(Importer& importer, std::size_t input);
+  void advance(Importer& importer, std::uint64_t position);
+  int finish(const ImportState& state, bool interrupted);
+  void say(const std::string& message);
+  [[nodiscard]] json description() const;
+  [[nodiscard]] ProgressFigures figures(const ImportState& state, std::uint64_t position) const;
 
-  void write(const std::string& collection, const std::map<std::string, const Item*>& documents) {
-    std::vector<BatchItem> batch;
-    batch.reserve(documents.size());
-    for (const auto& [id, item] : documents) batch.push_back({.id = id, .body = item->body});
-    try {
-      store_.write_batch(collection, batch, options_);
-      imported_ += batch.size();
-    } catch (const Error& error) {
-      if (!is_of_one_line(error)) throw;
-      write_one_by_one(documents);
-    }
-  }
-
-  /// A batch is all or nothing: to find the line at fault, and to save the others, each goes alone.
-  void write_one_by_one(const std::map<std::string, const Item*>& documents) {
-    std::map<std::size_t, const Item*> in_order;
-    for (const auto& [id, item] : documents) in_order[item->place.line] = item;
-    for (const auto& [line, item] : in_order) {
-      try {
-        store_.write_json_text(item->collection, item->id, item->body, options_);
-        ++imported_;
-      } catch (const Error& error) {
-        if (!is_of_one_line(error)) throw;
-        bad(item->place, error.problem() + "; " + error.advice());
-      }
-    }
-  }
-
-  static bool is_of_one_line(const Error& error) {
-    return error.code() == ErrorCode::invalid_argument || error.code() == ErrorCode::too_large;
-  }
-
-  void bad(const Place& place, const std::string& problem) {
-    const std::string message =
-        "line " + std::to_string(place.line) + " (from byte " + std::to_string(place.byte) + "): " + problem;
-    if (!request_.skip_bad) {
-      flush();  // what came before it stays imported
-      throw Error(ErrorCode::invalid_argument,
-                  message + " (" + describe_count(imported_) + " documents were imported)",
-                  "mend it and import again, or go past such lines with --skip-bad");
-    }
-    ++skipped_;
-    end_progress();
-    std::cerr << "db4: skipped " << message << "\n";
-  }
-
-  TieredStore& store_;
-  const Request& request_;
-  WriteOptions options_;
-  std::vector<Item> items_;
-  std::uint64_t bytes_ = 0;
-  std::size_t imported_ = 0;
-  std::size_t skipped_ = 0;
-  bool progress_shown_ = false;
+  Context& context_;
+  ImportOptions options_;
+  Session& session_;
+  std::optional<ImportJournal> journal_;
+  ImportState start_;
+  std::uint64_t maybe_there_ = 0;
+  std::uint64_t saved_records_ = 0;
+  bool keeps_journal_ = false;
+  std::optional<std::uint64_t> total_bytes_;
+  std::uint64_t bytes_before_ = 0;  ///< of the inputs that are read
+  std::optional<Progress> progress_;
 };
 
-int run_import(Context& context, const Request& request) {
-  std::ifstream file;
-  if (request.file != "-") {
-    file.open(request.file, std::ios::binary);
-    if (!file) {
-      throw Error(ErrorCode::invalid_argument, "cannot read " + request.file,
-                  "check its name and permissions");
-    }
+/// The first argument is the collection, unless the documents name theirs.
+ImportOptions settle_arguments(ImportOptions options) {
+  const bool self_named = !options.rules.collection_field.empty() || options.format == "db4";
+  if (!options.collection.empty() && (self_named || is_export(options.collection))) {
+    options.files.insert(options.files.begin(), std::exchange(options.collection, {}));
   }
-  std::istream& in = request.file == "-" ? std::cin : file;
-  const std::unique_ptr<TieredStore> store = context.open_store();
-  Importer importer(*store, request);
-  std::string line;
-  std::uint64_t byte = 0;
-  for (std::size_t number = 1; std::getline(in, line); ++number) {
-    const std::uint64_t length = line.size() + 1;
-    importer.add(std::move(line), {.line = number, .byte = byte});
-    byte += length;
+  if (options.files.empty()) options.files.emplace_back("-");
+  if (std::ranges::count(options.files, "-") > 1) {
+    throw Error(ErrorCode::invalid_argument, "standard input is named twice", "name it once");
+  }
+  if (options.csv_separator.size() != 1 || options.csv_separator == "\"" || options.csv_separator == "\n") {
+    throw Error(ErrorCode::invalid_argument, "--csv-separator is no single character",
+                "use one such as ; or a tab");
+  }
+  options.rules.collection = options.collection;
+  options.rules.on_conflict = options.on_conflict == "skip"   ? OnConflict::skip
+                              : options.on_conflict == "fail" ? OnConflict::fail
+                                                              : OnConflict::overwrite;
+  return options;
+}
+
+Import::Import(Context& context, ImportOptions options)
+    : context_(context),
+      options_(settle_arguments(std::move(options))),
+      session_(context.session(SessionKind::long_one)) {}
+
+json Import::description() const {
+  json inputs = json::array();
+  for (const std::string& file : options_.files) {
+    inputs.push_back(file == "-" ? file : std::filesystem::absolute(file).lexically_normal().string());
+  }
+  return {{"inputs", inputs},
+          {"format", options_.format},
+          {"collection", options_.rules.collection},
+          {"collection_field", options_.rules.collection_field},
+          {"id_field", options_.rules.id_field},
+          {"generate_ids", options_.rules.generate_ids},
+          {"csv_numbers", options_.csv_numbers},
+          {"csv_separator", options_.csv_separator}};
+}
+
+ImportState Import::begin() {
+  const json store = json::parse(session_.ask({{"op", "stats"}}).json).at("store");
+  const std::string durability = store.at("durability");
+  keeps_journal_ = store.at("hot_type") != "memory" && durability != "none";
+  json what = description();
+  what["store"] = store.at("id");
+  json inputs = json::array();
+  for (const std::string& file : options_.files) inputs.push_back(fingerprint(file));
+  journal_.emplace(keeps_journal_ ? context_.folder() : std::filesystem::path(), what, std::move(inputs),
+                   durability == "disk");
+
+  ImportState fresh{.started_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                      system_clock()->now().time_since_epoch())
+                                      .count(),
+                    .seed = system_random()->next_u64(),
+                    .batch = options_.rules.batch};
+  const bool from_pipe = std::ranges::count(options_.files, "-") > 0;
+  if (options_.restart || (from_pipe && !options_.resume)) return fresh;
+  std::string why_not;
+  std::optional<ImportState> kept = journal_->load(why_not);
+  if (!why_not.empty()) say("an import of this was broken off before; it begins anew: " + why_not);
+  if (!kept) return fresh;
+  maybe_there_ = kept->records + kept->batch;
+  if (!why_not.empty()) kept->records = 0;
+  if (kept->seed == 0) {
+    kept->seed = fresh.seed;
+    kept->started_ms = fresh.started_ms;
+  }
+  if (kept->records > 0) {
+    say("an import of this was broken off; it goes on behind record " + describe_count(kept->records));
+  }
+  kept->batch = options_.rules.batch;
+  return *kept;
+}
+
+void Import::say(const std::string& message) {
+  if (progress_) progress_->clear();
+  std::cerr << "db4: " << message << "\n";
+}
+
+int Import::run() {
+  start_ = begin();
+  saved_records_ = start_.records;
+  total_bytes_ = 0;
+  for (std::size_t i = 0; i < options_.files.size(); ++i) {
+    const json print = fingerprint(options_.files[i]);
+    const bool sized = print.is_object() && print.contains("size");
+    total_bytes_ = sized && total_bytes_
+                       ? std::optional(*total_bytes_ + print.at("size").get<std::uint64_t>())
+                       : std::nullopt;
+    if (i < start_.input && sized) bytes_before_ += print.at("size").get<std::uint64_t>();
+  }
+  progress_.emplace(context_, "import", figures(start_, start_.position.byte));
+  Importer importer(session_, options_.rules, start_, maybe_there_,
+                    [this](const std::string& message) { say("skipped " + message); });
+  bool interrupted = false;
+  journal_->save(start_);
+  try {
+    read_all(importer);
+  } catch (const Error& error) {
+    if (importer.state().records == 0 && importer.state().imported == 0) journal_->remove();
+    if (error.code() != ErrorCode::cancelled) throw;
+    interrupted = true;
   }
   importer.flush();
-  importer.end_progress();
-  store->close();
-  if (in.bad()) {
-    throw Error(
-        ErrorCode::unavailable,
-        "reading " + request.file + " failed after " + describe_count(importer.imported()) + " documents",
-        "check that it is a file that can be read, and import it again");
+  if (interrupted) {
+    journal_->save(importer.state());
+  } else {
+    journal_->remove();
   }
-  if (context.json()) {
-    std::cout << nlohmann::json{{"imported", importer.imported()}, {"skipped", importer.skipped()}}.dump()
+  context_.session().close();
+  return finish(importer.state(), interrupted);
+}
+
+void Import::read_all(Importer& importer) {
+  for (std::size_t input = start_.input; input < options_.files.size(); ++input) read(importer, input);
+}
+
+void Import::read(Importer& importer, std::size_t input) {
+  const std::string& name = options_.files[input];
+  const CsvOptions csv{.separator = options_.csv_separator.front(), .numbers = options_.csv_numbers};
+  const OpenedInput opened = open_input(name, options_.format, csv, context_.stop());
+  const ImportRules& rules = options_.rules;
+  if (opened.format != InputFormat::db4 && rules.collection.empty() && rules.collection_field.empty()) {
+    throw Error(ErrorCode::invalid_argument, "no collection is named",
+                "name COLLECTION or --collection-field");
+  }
+  if (opened.format == InputFormat::files && !rules.collection_field.empty()) {
+    throw Error(ErrorCode::invalid_argument, "files have no member that names a collection",
+                "name COLLECTION");
+  }
+  if (options_.files.size() == 1) total_bytes_ = opened.total_bytes;
+  importer.begin_input(input, options_.files.size() > 1 ? escape(name) + ": " : "", opened.source->unit());
+  if (input == start_.input && start_.records > 0) opened.source->go_to(start_.position);
+  Record record;
+  while (opened.source->next(record)) {
+    SourcePosition behind = opened.source->position();
+    const std::uint64_t position = behind.byte;
+    importer.add(record, std::move(behind));
+    advance(importer, position);
+  }
+  bytes_before_ += opened.source->position().byte;
+}
+
+void Import::advance(Importer& importer, std::uint64_t position) {
+  const ImportState& state = importer.state();
+  if (state.records != saved_records_) {
+    journal_->save(state);
+    saved_records_ = state.records;
+  }
+  progress_->update(figures(state, position));
+  if (context_.interrupted()) throw Error(ErrorCode::cancelled, "interrupted", "run it again");
+}
+
+ProgressFigures Import::figures(const ImportState& state, std::uint64_t position) const {
+  return {.documents = state.imported,
+          .bytes = bytes_before_ + position,
+          .total_documents = {},
+          .total_bytes = total_bytes_};
+}
+
+int Import::finish(const ImportState& state, bool interrupted) {
+  progress_.reset();
+  if (context_.json()) {
+    std::cout << json{{"imported", state.imported},
+                      {"skipped", state.skipped},
+                      {"conflicts", state.conflicts},
+                      {"bytes", state.bytes},
+                      {"resumed_at", start_.records > 0 ? json(start_.records) : json()},
+                      {"interrupted", interrupted}}
+                     .dump()
               << "\n";
-    return kOk;
+  } else {
+    std::cout << "imported " << describe_count(state.imported) << " documents";
+    if (state.skipped > 0) std::cout << ", skipped " << describe_count(state.skipped) << " bad records";
+    if (state.conflicts > 0) std::cout << ", left " << describe_count(state.conflicts) << " that were there";
+    std::cout << "\n";
   }
-  std::cout << "imported " << describe_count(importer.imported()) << " documents";
-  if (importer.skipped() > 0) std::cout << ", skipped " << describe_count(importer.skipped()) << " lines";
-  std::cout << "\n";
-  return kOk;
+  if (!interrupted) return kOk;
+  const bool from_pipe = std::ranges::count(options_.files, "-") > 0;
+  say("interrupted; " + (!keeps_journal_
+                             ? std::string("this store does not outlive its process: import it again")
+                         : from_pipe ? "give it the same input with --resume, and it goes on from here"
+                                     : std::string("the same command goes on from here")));
+  return kInterrupted;
+}
+
+void add_reading_options(CLI::App& command, ImportOptions& options) {
+  command.add_option("--format", options.format, "jsonl, json (an array), csv, files or db4 (an export)")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kInputFormats), std::end(kInputFormats))));
+  command.add_flag("--csv-numbers", options.csv_numbers, "Numbers in CSV become numbers, where exact");
+  command.add_option("--csv-separator", options.csv_separator, "Between the fields of CSV (,)")
+      ->type_name("CHARACTER");
+}
+
+void add_key_options(CLI::App& command, ImportRules& rules) {
+  CLI::Option* id = command.add_option("--id-field", rules.id_field, "The member that holds the id (id)")
+                        ->type_name("NAME");
+  command.add_flag("--generate-ids", rules.generate_ids, "Make an id for each document, in their order")
+      ->excludes(id);
+  command
+      .add_option("--collection-field", rules.collection_field,
+                  "The member that holds the collection; then name files alone")
+      ->type_name("NAME");
+}
+
+void add_writing_options(CLI::App& command, ImportOptions& options) {
+  command.add_option("--on-conflict", options.on_conflict, "overwrite, skip or fail where an id is taken")
+      ->type_name("RULE")
+      ->check(CLI::IsMember({"overwrite", "skip", "fail"}));
+  command.add_option("--batch", options.rules.batch, "Documents in one commit (1000)")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, kMaxBatchItems));
+  command.add_flag("--skip-bad", options.rules.skip_bad, "Go past records that cannot be imported");
+  add_tier_option(command, "--tier", options.rules.tier, "hot, warm or cold");
+  CLI::Option* resume =
+      command.add_flag("--resume", options.resume, "Go on also with standard input: skip what was imported");
+  command.add_flag("--restart", options.restart, "Begin anew after an import was broken off")
+      ->excludes(resume);
 }
 
 }  // namespace
 
-void add_data_commands(CommandTree& tree) {
-  const auto options = std::make_shared<Request>();
-  CLI::App& command = tree.add({.name = "import",
-                                .group = "Import and export",
-                                .summary = "Write documents from JSON lines",
-                                .examples = "db4 import orders orders.jsonl --id-field id\n"
-                                            "db4 import --collection-field kind everything.jsonl"},
-                               [options](Context& context) {
-                                 if (options->collection.empty() && options->collection_field.empty()) {
-                                   throw Error(ErrorCode::invalid_argument, "no collection is named",
-                                               "name COLLECTION or --collection-field");
-                                 }
-                                 // With --collection-field the file is the only thing left to name.
-                                 if (!options->collection_field.empty() && !options->collection.empty())
-                                   options->file = std::exchange(options->collection, {});
-                                 return run_import(context, *options);
-                               });
-  command.add_option("collection", options->collection, "Collection")->type_name("");
-  CLI::Option* file = command.add_option("file", options->file, "File; -: standard input")->type_name("");
-  command
-      .add_option("--collection-field", options->collection_field,
-                  "The member that holds the collection; then name the file alone")
-      ->type_name("NAME")
-      ->excludes(file);
-  command.add_option("--id-field", options->id_field, "The member that holds the id")->type_name("NAME");
-  command.add_option("--batch", options->batch, "Documents in one commit")
-      ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, kMaxBatchItems));
-  command.add_flag("--skip-bad", options->skip_bad, "Go past lines that cannot be imported");
-  add_tier_option(command, "--tier", options->tier, "hot, warm or cold");
+void add_import(CommandTree& tree) {
+  const auto options = std::make_shared<ImportOptions>();
+  CLI::App& command = tree.add(
+      {.name = "import",
+       .group = "Import and export",
+       .summary = "Write documents from JSON lines, a JSON array, CSV, a folder of files or an export",
+       .details = "The form is told by the name and the first byte. An import that is broken off goes\n"
+                  "on where it stood when the same command is run again.",
+       .examples = "db4 import orders orders.jsonl --id-field id\n"
+                   "db4 import orders orders.csv --on-conflict skip\n"
+                   "db4 import photos pictures/  # each file a document, its path the id\n"
+                   "db4 import --collection-field kind everything.jsonl\n"
+                   "db4 export --all | db4 import --store ../other"},
+      [options](Context& context) { return Import(context, *options).run(); });
+  command.add_option("collection", options->collection, "Collection; an export names its own")->type_name("");
+  command.add_option("file", options->files, "Files or folders; -: standard input")->type_name("");
+  add_reading_options(command, *options);
+  add_key_options(command, options->rules);
+  add_writing_options(command, *options);
 }
 
 }  // namespace db4::cli

@@ -35,7 +35,8 @@ int run(int argc, const char* const* argv) {
   CommandTree tree;
   add_store_commands(tree);
   add_document_commands(tree);
-  add_data_commands(tree);
+  add_import(tree);
+  add_export(tree);
   add_listing_commands(tree);
   add_tier_commands(tree);
   add_pin_commands(tree);

@@ -10,6 +10,7 @@ void add_document_commands(CommandTree& tree);  ///< put, get, rm, cp
 void add_listing_commands(CommandTree& tree);   ///< ls, stat, du
 void add_tier_commands(CommandTree& tree);      ///< tier, explain, promote, demote
 void add_pin_commands(CommandTree& tree);       ///< pin, unpin, pins
-void add_data_commands(CommandTree& tree);      ///< import, export
+void add_import(CommandTree& tree);
+void add_export(CommandTree& tree);
 
 }  // namespace db4::cli

@@ -33,13 +33,14 @@ std::unique_ptr<TieredStore> open_waiting(TieredStoreConfig config, std::chrono:
   return store;
 }
 
-Session::Session(TieredStoreConfig config, std::chrono::milliseconds wait, std::stop_token stop)
-    : stop_(std::move(stop)) {
-  config.live.enabled = false;
-  while_locked(wait, stop_, [&] {
+Session::Session(TieredStoreConfig config, std::chrono::milliseconds wait, std::stop_token stop,
+                 SessionKind kind) {
+  if (kind == SessionKind::short_one) config.live.enabled = false;
+  while_locked(wait, stop, [&] {
     live_ = LiveClient::connect(config.hot.path);
     if (!live_) store_ = std::make_unique<TieredStore>(config);
   });
+  if (kind == SessionKind::short_one) stop_ = std::move(stop);
 }
 
 OperationReply Session::ask(const nlohmann::json& request, std::string_view body) {

@@ -18,12 +18,20 @@ namespace db4::cli {
 std::unique_ptr<TieredStore> open_waiting(TieredStoreConfig config, std::chrono::milliseconds wait,
                                           const std::stop_token& stop);
 
+/// How long a command works on a store.
+enum class SessionKind {
+  short_one,  ///< it is over before anybody could ask the store, which does not listen; a stop ends an
+              ///< operation
+  long_one,   ///< others may ask the store meanwhile; it stops between two operations
+};
+
 /// One thread.
 class Session {
  public:
-  /// Asks the process that holds the store where there is one that listens, and else opens the store here,
-  /// without listening: a command is over before anybody could ask. `wait` as for open_waiting.
-  Session(TieredStoreConfig config, std::chrono::milliseconds wait, std::stop_token stop);
+  /// Asks the process that holds the store where there is one that listens, and else opens the store here.
+  /// `wait` as for open_waiting.
+  Session(TieredStoreConfig config, std::chrono::milliseconds wait, std::stop_token stop,
+          SessionKind kind = SessionKind::short_one);
 
   /// Runs an operation (docs/json.md). Throws what it throws; invalid_argument for text that is no UTF-8.
   OperationReply ask(const nlohmann::json& request, std::string_view body = {});

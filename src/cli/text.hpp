@@ -26,6 +26,8 @@ std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when)
 /// Control characters and backslashes written as \n, \x1b, \\ ...: an id must not break a table or a
 /// terminal.
 std::string escape(std::string_view text);
+/// A hash (FNV-1a) in 16 hex digits, for names of files: it is the same everywhere, and proves nothing.
+std::string hash_digits(std::string_view text);
 /// As it is typed in a shell: in quotes where it has to be.
 std::string shell_quoted(std::string_view text);
 /// "50MiB", "1 GB", "123": bytes. Throws invalid_argument.
