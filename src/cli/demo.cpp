@@ -1,6 +1,7 @@
 #include "demo.hpp"
 
 #include "corpus.hpp"
+#include "report_command.hpp"
 #include "settings.hpp"
 #include "text.hpp"
 
@@ -87,11 +88,13 @@ class Demo {
     import();
     replay();
     const StoreStats stats = store_->stats();
+    draw();
     // What counts is what is on disk, not what this process remembers.
     store_->close();
-    // Nor is the check a use of the documents: with room to track but one of them, their figures stay as the
-    // month left them.
+    // Nor is the check a use of the documents: with room to track but one of them, and no sample of its
+    // reads, their figures and the store's stay as the month left them.
     config_.tracker.max_keys = 1;
+    config_.stats.sample_interval = 0ms;
     open();
     const std::size_t good = verify();
     report(stats, good);
@@ -123,6 +126,8 @@ class Demo {
   void import();
   void replay();
   void rewrite(std::size_t index, int hour);
+  void draw() const;
+  [[nodiscard]] std::filesystem::path page() const { return options_.folder / "report.html"; }
   std::size_t verify();
   void report(const StoreStats& stats, std::size_t good) const;
   void report_bill(const StoreStats& stats) const;
@@ -254,6 +259,13 @@ void Demo::rewrite(std::size_t index, int hour) {
   store_->write_json_text(document.collection, document.id, document.body, {.timeout = 60s});
 }
 
+void Demo::draw() const {
+  ReportData data = gather_report([this](std::string_view asked) { return run_operation(*store_, asked); });
+  data.name = report_name(options_.folder);
+  data.config = config_;
+  write_report({.output = page()}, data);
+}
+
 std::size_t Demo::verify() {
   say("Closing the store, opening it again and reading every document back ...");
   std::size_t good = 0;
@@ -288,10 +300,11 @@ void Demo::report(const StoreStats& stats, std::size_t good) const {
                                  {{"promoted", stats.moves.promoted},
                                   {"demoted", stats.moves.demoted},
                                   {"failed", stats.moves.failed}}},
+                                {"report", page().string()},
                                 {"objects", stats.cold_storage.objects},
                                 {"object_bytes", stats.cold_storage.object_bytes},
                                 {"bill", {{"tiered", stats.cost.total}, {"all_hot", stats.cost.all_hot}}}}
-                     .dump(2)
+                     .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
               << "\n";
     return;
   }
@@ -352,6 +365,7 @@ void Demo::suggest() const {
   say(db4 + "get " + key);
   say(db4 + "explain " + key);
   say(db4 + "tier plan");
+  say("\nThe month as a picture, for a browser: " + page().string());
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 namespace db4::cli {
 
-void add_store_commands(CommandTree& tree);     ///< init, demo
+void add_store_commands(CommandTree& tree);     ///< init, demo, report
 void add_document_commands(CommandTree& tree);  ///< put, get, rm, cp
 void add_listing_commands(CommandTree& tree);   ///< ls, stat, du
 void add_tier_commands(CommandTree& tree);      ///< tier, explain, promote, demote

@@ -1,8 +1,9 @@
-// init and demo: a store of one's own, and one to look at.
+// init, demo and report: a store of one's own, one to look at, and a picture of either.
 #include "context.hpp"
 #include "demo.hpp"
 #include "exit_code.hpp"
 #include "parts.hpp"
+#include "report_command.hpp"
 #include "text.hpp"
 
 #include <db4/storage.hpp>
@@ -39,6 +40,14 @@ int demo(Context& context, DemoOptions options) {
   options.stop = context.stop();
   if (!context.options().store.empty()) options.folder = context.options().store;
   return run_demo(options);
+}
+
+int report(Context& context, ReportRequest request) {
+  request.name = report_name(context.folder());
+  request.config = context.settings().config();
+  request.json = context.json();
+  return run_report(
+      request, [&](std::string_view asked) { return context.session().ask(nlohmann::json::parse(asked)); });
 }
 
 void add_init(CommandTree& tree) {
@@ -96,11 +105,26 @@ void add_demo(CommandTree& tree) {
   command.add_option("--get-price", cost.per_million_object_reads, "Dollars a million")->type_name("PRICE");
 }
 
+void add_report(CommandTree& tree) {
+  const auto options = std::make_shared<ReportRequest>();
+  CLI::App& command = tree.add({.name = "report",
+                                .group = "Look",
+                                .summary = "Draw the store's figures over time, as one page for a browser",
+                                .details = "Tiers, hit share, latency, moves and the bill, from the samples "
+                                           "the store keeps. It needs no network.",
+                                .examples = "db4 report\n"
+                                            "db4 report --output shop.html"},
+                               [options](Context& context) { return report(context, *options); });
+  command.add_option("-o,--output", options->output, "File (report.html); -: standard output")
+      ->type_name("FILE");
+}
+
 }  // namespace
 
 void add_store_commands(CommandTree& tree) {
   add_init(tree);
   add_demo(tree);
+  add_report(tree);
 }
 
 }  // namespace db4::cli

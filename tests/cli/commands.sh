@@ -126,6 +126,7 @@ exec 3>pipe
 for _ in $(seq 100); do [ -S held/hot/live.sock ] && break; read -rt 0.1 <> <(:) || true; done
 expect 0 "$db4" --store held get things 1; has '{"id":"1"}'
 expect 0 "$db4" --store held stat; has "held by process $holder"
+expect 0 "$db4" --store held report --output held.html; grep -q "<h1>.*held" held.html || fail "no report of a held store"
 exec 3>&-
 wait "$holder"
 
@@ -141,6 +142,10 @@ expect 0 "$db4" --store demo ls corpus --limit 1000 --json
 # Two days of 20 reads an hour: the demo's check is no use of the documents, but for the one there is room to track.
 reads=$(sed -nE 's/.*"access_count": ([0-9]+).*/\1/p' <<<"$out" | awk '{ sum += $1 } END { print sum }')
 [ "$reads" -ge 960 ] && [ "$reads" -le 961 ] || fail "$reads reads are remembered"
+expect 0 "$db4" --store demo report --output demo/again.html; has "demo/again.html"
+grep -q "<h1>.*demo" demo/again.html && [ -s demo/report.html ] || fail "no report, or not of this store"
+expect 0 "$db4" --store demo report --output - --json; has "</html>"
+expect 1 "$db4" --store demo report --output no/such/folder.html; has "check its folder"
 expect 3 "${demo[@]}" --dir s --replace; has "was not made by a demo"
 expect 0 "$db4" ls; has things
 echo "the commands do what they say"
