@@ -17,9 +17,14 @@ from pages import MAX_NOT_RUN, all_blocks, blocks, pages
 MARK = "=== end of block "
 
 
+def spaced(line):
+    """Columns are as wide as what stands in them: any run of spaces is one."""
+    return " ".join(line.split())
+
+
 def pattern_of(lines):
     out = ""
-    for line in lines:
+    for line in map(spaced, lines):
         if line == "...":
             out += r"(?:.*\n)*?"
         else:
@@ -45,7 +50,7 @@ def run_page(page, db4):
         return [f"{failed.place}: it ended with {done.returncode}: {printed[-1].strip()}"]
     out = []
     for block, text in zip(todo, printed):
-        text = text.strip("\n") + "\n"
+        text = "".join(spaced(line) + "\n" for line in text.strip("\n").split("\n"))
         if block.output is not None and not pattern_of(block.output).fullmatch(text):
             out.append(f"{block.place}: it printed something else:\n{text}")
     return out

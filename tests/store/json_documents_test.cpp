@@ -216,7 +216,12 @@ TEST_F(JsonDocumentsTest, EveryReplyIsAsDescribedAndEveryDescribedMemberComes) {
     checker_.check(pages_.at(section).examples[1], section, "the example of " + section, /*whole=*/false);
   };
   example("put", R"({"name":"Ada"})");
+  std::string batch;
+  append_batch_item(batch, "1", "", R"({"name":"hammer"})");
+  append_batch_item(batch, "2", "text/plain", "a saw");
+  example("put_batch", batch);
   example("get");
+  play("get", {{"op", "get"}, {"collection", "users"}, {"id", "ada"}, {"peek", true}});
   example("stat");
   example("tier");
   example("ls");
