@@ -1,6 +1,8 @@
 #include "report_data.hpp"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace db4::cli {
 namespace {
@@ -46,26 +48,30 @@ CollectionSample collection_sample_of(const Json& json) {
           .cold_bytes = json.at("cold_bytes")};
 }
 
+constexpr std::array<std::pair<const char*, std::uint64_t StatsSample::*>, 7> kCounts{
+    {{"read_misses", &StatsSample::read_misses},
+     {"writes", &StatsSample::writes},
+     {"promoted", &StatsSample::promoted},
+     {"demoted", &StatsSample::demoted},
+     {"failed_moves", &StatsSample::failed_moves},
+     {"puts", &StatsSample::puts},
+     {"gets", &StatsSample::gets}}};
+constexpr std::array<std::pair<const char*, double StatsSample::*>, 4> kDollars{
+    {{"hot_storage", &StatsSample::hot_storage},
+     {"cold_storage", &StatsSample::cold_storage},
+     {"requests", &StatsSample::requests},
+     {"all_hot", &StatsSample::all_hot}}};
+
 StatsSample sample_of(const Json& json) {
   const Json& tiers = json.at("tiers");
-  const Json& cost = json.at("cost");
   StatsSample out{.at = TimePoint{microseconds_of(json.at("at"))},
                   .interval = std::chrono::duration_cast<std::chrono::milliseconds>(
                       microseconds_of(json.at("interval_ms"), 1000)),
                   .hot = tier_sample_of(tiers.at("hot")),
                   .warm = tier_sample_of(tiers.at("warm")),
-                  .cold = tier_sample_of(tiers.at("cold")),
-                  .read_misses = json.at("read_misses"),
-                  .writes = json.at("writes"),
-                  .promoted = json.at("promoted"),
-                  .demoted = json.at("demoted"),
-                  .failed_moves = json.at("failed_moves"),
-                  .puts = json.at("puts"),
-                  .gets = json.at("gets"),
-                  .hot_storage = cost.at("hot_storage"),
-                  .cold_storage = cost.at("cold_storage"),
-                  .requests = cost.at("requests"),
-                  .all_hot = cost.at("all_hot")};
+                  .cold = tier_sample_of(tiers.at("cold"))};
+  for (const auto& [name, member] : kCounts) out.*member = json.at(name);
+  for (const auto& [name, member] : kDollars) out.*member = json.at("cost").at(name);
   for (const Json& collection : json.at("collections"))
     out.collections.push_back(collection_sample_of(collection));
   return out;
