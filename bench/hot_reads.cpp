@@ -40,7 +40,10 @@ void run(const Options& options, Report& report) {
     if (!peer) continue;
     load(*peer, ids);
     for (const unsigned threads : {1U, 2U, 8U}) {
-      RowHead head{.what = "read, " + thread_count(threads), .unit = "reads/s", .peer = type.name};
+      RowHead head{.what = "read, " + thread_count(threads),
+                   .unit = "reads/s",
+                   .peer = type.name,
+                   .peer_in_process = peer->process() == 0};
       if (is_map) head.aim = Aim{.bound = 1.0, .text = "no slower than the map"};
       report.row(head, alternate_rates(options.rounds(), options.slice_seconds(), threads,
                                        reads(*ours, ids, zipf), reads(*peer, ids, zipf)));

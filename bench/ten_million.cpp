@@ -5,6 +5,8 @@
 
 #include <db4/storage.hpp>
 
+#include <unistd.h>
+
 #include <stdexcept>
 
 namespace db4::bench {
@@ -77,11 +79,13 @@ void run(const Options& options, Report& report) {
   const TieredStoreConfig much = config_in(folder.path() / "much");
   const TieredStoreConfig little = config_in(folder.path() / "little");
 
-  report.section("A store of " + rows_text + " documents",
-                 "one store that holds them and one that holds ten, in the same run, alternating",
-                 "the small one fits into any cache");
+  report.section(
+      "A store of " + rows_text + " documents",
+      "one store that holds them and one that holds ten, in the same run, alternating",
+      "the small one fits into any cache; its first opening finds next to nothing in the log to replay");
   const double seconds = time_milliseconds([&] { fill(much, clock, rows); }) / 1000;
   fill_few(little, clock);
+  sync();  // what the import left for the disk to write is not the cost of what follows
   const auto open_much = [&](int) { return open_milliseconds(much, clock); };
   const auto open_little = [&](int) { return open_milliseconds(little, clock); };
   report.row({.what = "open once after the import",
@@ -94,9 +98,7 @@ void run(const Options& options, Report& report) {
               .better = Better::less,
               .peer = "db4 with 10 rows",
               .aim = Aim{.bound = 0.9, .text = "opens as fast as with ten (0.9)"}},
-             alternate(
-                 options.rounds(), Better::less, [&](int) { return open_milliseconds(much, clock); },
-                 [&](int) { return open_milliseconds(little, clock); }));
+             alternate(3 * options.rounds(), Better::less, open_much, open_little));
 
   TieredStore store(much, {.clock = clock});
   const Figure idle = repeat(options.rounds(), look(store, 0));

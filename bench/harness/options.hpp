@@ -27,9 +27,9 @@ class Options {
     return size_ == Size::full ? full : size_ == Size::quick ? quick : tiny;
   }
   [[nodiscard]] Size size() const noexcept { return size_; }
-  [[nodiscard]] int rounds() const { return pick(2, 3, 5); }
+  [[nodiscard]] int rounds() const { return pick(2, 3, 9); }
   /// How long one contestant runs in one round.
-  [[nodiscard]] double slice_seconds() const { return pick(0.01, 0.1, 0.4); }
+  [[nodiscard]] double slice_seconds() const { return pick(0.01, 0.1, 0.25); }
   [[nodiscard]] const std::filesystem::path& dir() const noexcept { return dir_; }
   [[nodiscard]] const std::filesystem::path& json() const noexcept { return json_; }
 

@@ -100,13 +100,13 @@ std::string section_html(const Json& section) {
 }
 
 std::string aims_html(const Json& results) {
-  std::string out = "<h2>Aims</h2>\n" + head({"aim", "", "against", "found", "spread", ""}, 3);
+  std::string out = "<h2>Aims</h2>\n" + head({"aim", "", "against", "found", "by CPU", "spread", ""}, 3);
   for (const RowText& row : rows_with_aims(results)) {
     out += "<tr>" + cell("aim", escape(row.aim), "t") + cell("measured", escape(row.what), "t") +
            cell("against", escape(row.peer), "t") +
            cell("found", row.ratio.empty() ? row.ours + " " + escape(row.unit) : row.ratio) +
-           cell("spread", row.spread) + cell("", row.met ? "met" : "missed", row.met ? "good" : "bad") +
-           "</tr>\n";
+           cell("by CPU", row.cpu_ratio) + cell("spread", row.spread) +
+           cell("", row.met ? "met" : "missed", row.met ? "good" : "bad") + "</tr>\n";
   }
   return out + "</tbody></table>\n";
 }

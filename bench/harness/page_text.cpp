@@ -123,10 +123,11 @@ void add_section(std::string& out, const Json& section) {
 
 std::string to_markdown(const Json& results) {
   std::string out = "Measured on " + describe_machine(results) + ".\n\n";
-  out += line({"aim", "", "against", "found", "spread", ""}) + "|---|---|---|--:|--:|---|\n";
+  out += line({"aim", "", "against", "found", "by CPU", "spread", ""}) + "|---|---|---|--:|--:|--:|---|\n";
   for (const RowText& row : rows_with_aims(results)) {
     const std::string found = row.ratio.empty() ? row.ours + " " + row.unit : row.ratio;
-    out += line({row.aim, row.what, row.peer, found, row.spread, row.met ? "met" : "**missed**"});
+    out +=
+        line({row.aim, row.what, row.peer, found, row.cpu_ratio, row.spread, row.met ? "met" : "**missed**"});
   }
   out += "\n";
   for (const Json& program : results.at("programs")) {
