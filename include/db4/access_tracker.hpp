@@ -27,6 +27,7 @@ struct AccessFigures {
   AccessBuckets buckets = {};
 };
 
+/// A document and what has been seen of it.
 struct KeyAccess {
   std::string collection;
   std::string id;
@@ -60,6 +61,7 @@ class DB4_API AccessPatternTracker {
   [[nodiscard]] double get_tiering_score(std::string_view key) const;
   [[nodiscard]] double get_tiering_score(std::string_view collection, std::string_view id) const;
 
+  /// As if it had never been accessed.
   void forget(std::string_view key);
   void forget(std::string_view collection, std::string_view id);
 
@@ -75,6 +77,7 @@ class DB4_API AccessPatternTracker {
   /// deserve a hotter tier.
   [[nodiscard]] std::vector<KeyAccess> busiest(std::uint32_t min_recent, std::size_t limit) const;
 
+  /// At most max_keys.
   [[nodiscard]] std::size_t tracked_keys() const;
   /// Keys that had to go at the bound with figures nobody had taken.
   [[nodiscard]] std::uint64_t lost_figures() const;

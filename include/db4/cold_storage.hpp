@@ -9,11 +9,13 @@
 
 namespace db4 {
 
+/// Bounds of one collection of garbage.
 struct GarbageOptions {
   std::size_t max_objects = 10'000;
   std::stop_token stop = {};
 };
 
+/// What a collection of garbage did.
 struct GarbageResult {
   std::size_t deleted_objects = 0;
   std::uint64_t deleted_bytes = 0;

@@ -19,7 +19,9 @@ using namespace std::chrono_literals;
 
 /// The engine under the hot tier and the catalogue.
 enum class HotType { memory, sqlite, rocksdb, postgres };
+/// Where the copies of the warm tier are.
 enum class WarmType { memory, disk, redis };
+/// Where the objects of the cold tier are.
 enum class ColdType { memory, filesystem, s3 };
 
 /// How a cold record's body is compressed. Stored on disk: never renumber.
@@ -34,6 +36,7 @@ DB4_API std::string_view to_string(ColdType type) noexcept;
 DB4_API std::string_view to_string(Compression compression) noexcept;
 DB4_API std::string_view to_string(Durability durability) noexcept;
 
+/// The hot tier: the engine that holds rows and hot bodies, and the cache over it.
 struct HotConfig {
   HotType type = HotType::rocksdb;
   /// Folder of the engine; created. Unused by HotType::memory.
@@ -52,6 +55,7 @@ struct HotConfig {
   std::chrono::milliseconds full_timeout = 10s;
 };
 
+/// The warm tier: a cache of copies, which may be lost.
 struct WarmConfig {
   WarmType type = WarmType::memory;
   /// Folder of WarmType::disk; created. May be deleted at any time while the store is closed.
@@ -64,6 +68,7 @@ struct WarmConfig {
   std::uint64_t max_size = 256_MiB;
 };
 
+/// The cold tier: where objects are, and how documents become objects.
 struct ColdConfig {
   ColdType type = ColdType::filesystem;
   /// Folder of ColdType::filesystem; created.
@@ -106,6 +111,7 @@ class PromoteOnRead {
   Mode mode_;
 };
 
+/// Which tier a document belongs in, and how tiering runs; docs/choosing-thresholds.md.
 struct TieringConfig {
   /// Used within this time: hot.
   std::chrono::milliseconds hot_threshold = 1h;
@@ -126,6 +132,7 @@ struct TieringConfig {
   std::chrono::milliseconds tombstone_retention = 7_days;
 };
 
+/// What AccessPatternTracker remembers, and for how long.
 struct AccessPatternTrackerConfig {
   std::chrono::milliseconds history_window = 7_days;
   /// Fewer accesses than this within history_window: predicted cold.
@@ -139,6 +146,7 @@ struct AccessPatternTrackerConfig {
   std::size_t max_keys = 100'000;
 };
 
+/// How old answers may be; docs/consistency.md.
 struct ConsistencyConfig {
   /// How old an answer may be, at most. 0: a read returns the newest acknowledged version.
   std::chrono::milliseconds max_stale = 0ms;
@@ -153,6 +161,7 @@ struct CostConfig {
   double per_million_object_reads = 0.36;
 };
 
+/// The samples of figures that a store keeps.
 struct StatsConfig {
   /// A sample of the store's figures is kept about this often: at the end of tiering runs, and when the store
   /// closes; 0: none.
@@ -170,6 +179,7 @@ struct LiveConfig {
   std::size_t max_clients = 16;
 };
 
+/// Everything that can be configured of a store.
 struct TieredStoreConfig {
   HotConfig hot = {};
   WarmConfig warm = {};

@@ -13,6 +13,7 @@
 
 namespace db4 {
 
+/// What is known of a document besides its body.
 struct DocumentMeta {
   Version version = 0;
   StorageTier tier = StorageTier::cold;
@@ -74,6 +75,7 @@ class DB4_API Document {
   [[nodiscard]] std::string_view collection() const noexcept;
   [[nodiscard]] std::string_view id() const noexcept;
   [[nodiscard]] Version version() const noexcept;
+  /// Bytes of the body.
   [[nodiscard]] std::uint64_t size() const noexcept;
   /// The figures as they stood when the document was read.
   [[nodiscard]] DocumentMeta meta() const;

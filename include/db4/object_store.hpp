@@ -11,17 +11,20 @@
 
 namespace db4 {
 
+/// What is known of an object without reading it.
 struct ObjectInfo {
   std::string name = {};
   std::uint64_t size = 0;
   TimePoint modified{};
 };
 
+/// A part of a listing.
 struct ObjectPage {
   std::vector<ObjectInfo> objects = {};  ///< in byte order of their names
   bool more = false;                     ///< whether objects follow after the last one here
 };
 
+/// How an object is put.
 struct PutOptions {
   /// Throws conflict, and changes nothing, where the name exists already.
   bool only_if_absent = false;
@@ -50,6 +53,7 @@ class DB4_API ObjectStore {
   [[nodiscard]] virtual std::optional<Bytes> get_range(std::string_view name, std::uint64_t offset,
                                                        std::uint64_t length) = 0;
 
+  /// Without reading it; nullopt where there is no object.
   [[nodiscard]] virtual std::optional<ObjectInfo> head(std::string_view name) = 0;
 
   /// Whether there was one. Removing what is not there is no error. Durable when it returns.

@@ -11,6 +11,7 @@
 
 namespace db4 {
 
+/// What an operation gives.
 struct OperationReply {
   std::string json = {};  ///< one object
   std::string body = {};  ///< a document's body, for "get"

@@ -11,6 +11,7 @@ namespace db4 {
 class DB4_API RandomSource {
  public:
   virtual ~RandomSource() = default;
+  /// Fills all of `out` with random bytes.
   virtual void fill(std::span<std::byte> out) = 0;
   /// Sixty-four random bits.
   [[nodiscard]] std::uint64_t next_u64();

@@ -10,6 +10,7 @@
 
 namespace db4 {
 
+/// How long something took.
 struct LatencySummary {
   std::uint64_t count = 0;  ///< measured ones; hits in memory are sampled, one in 16
   std::chrono::nanoseconds mean{0};
@@ -19,6 +20,7 @@ struct LatencySummary {
   std::chrono::nanoseconds max{0};
 };
 
+/// What one tier holds and has served.
 struct TierStats {
   std::uint64_t documents = 0;  ///< that live here (warm: copies)
   std::uint64_t bytes = 0;      ///< of their bodies (warm: of the copies)
@@ -27,6 +29,7 @@ struct TierStats {
   LatencySummary latency;       ///< of the reads served from here, whole read
 };
 
+/// The hot tier's bound and its cache.
 struct HotStats {
   std::uint64_t documents = 0;
   std::uint64_t bytes = 0;
@@ -39,6 +42,7 @@ struct HotStats {
   std::uint64_t refusals = 0;  ///< writes that got resource_exhausted
 };
 
+/// What the object store holds and was asked.
 struct ColdStats {
   std::uint64_t documents = 0;
   std::uint64_t bytes = 0;         ///< of the documents' bodies
@@ -51,6 +55,7 @@ struct ColdStats {
   std::uint64_t shared_reads = 0;  ///< reads that joined one already running
 };
 
+/// Moves of all kinds: by runs, by reads and by hand.
 struct MoveStats {
   std::uint64_t promoted = 0;
   std::uint64_t demoted = 0;
@@ -78,6 +83,7 @@ struct TierSample {
   std::chrono::nanoseconds p99{0};
 };
 
+/// A collection in a sample.
 struct CollectionSample {
   std::string name = {};  ///< empty: all others together
   std::uint64_t hot_documents = 0;
@@ -109,6 +115,7 @@ struct StatsSample {
 };
 inline constexpr std::size_t kMaxSampledCollections = 12;
 
+/// Everything a store counts.
 struct StoreStats {
   TierStats hot;
   TierStats warm;

@@ -36,6 +36,7 @@ struct Components {
   std::shared_ptr<WarmCache> warm_cache = {};
 };
 
+/// How a document is written.
 struct WriteOptions {
   /// Where to put it: hot (the default), cold, or warm (home cold, and a copy in the warm cache).
   std::optional<StorageTier> tier = {};
@@ -50,11 +51,13 @@ struct WriteOptions {
   std::stop_token stop = {};
 };
 
+/// What a write made of the document.
 struct WriteResult {
   Version version = 0;
   StorageTier tier = StorageTier::hot;
 };
 
+/// How a document is read.
 struct ReadOptions {
   /// Overrides tiering.promote_on_read; false also leaves the warm cache as it is.
   std::optional<bool> promote = {};
@@ -73,17 +76,20 @@ struct ReadOptions {
   std::stop_token stop = {};
 };
 
+/// How a document, or one copy of it, is removed.
 struct RemoveOptions {
   /// Drops the copy in that tier alone; the last durable copy cannot be dropped so: invalid_argument.
   std::optional<StorageTier> tier = {};
   std::optional<Version> if_version = {};
 };
 
+/// How a document is moved by hand.
 struct MoveOptions {
   /// Leaves the copy in the source tier: demote from hot to warm then only adds the warm copy.
   bool keep_in_source = false;
 };
 
+/// One document of a batch.
 struct BatchItem {
   std::string id = {};
   std::string body = {};
@@ -91,6 +97,7 @@ struct BatchItem {
   std::optional<Version> if_version = {};
 };
 
+/// Which documents a scan lists.
 struct ScanOptions {
   std::string prefix = {};  ///< of the id
   std::optional<StorageTier> tier = {};
@@ -98,16 +105,19 @@ struct ScanOptions {
   std::size_t limit = 1000;  ///< 1 to kMaxScanLimit
 };
 
+/// A document in a listing.
 struct ScanItem {
   std::string id = {};
   DocumentMeta meta;
 };
 
+/// A part of a listing.
 struct ScanPage {
   std::vector<ScanItem> items = {};
   std::string cursor = {};  ///< empty: that was all. Opaque; stays good whatever changes meanwhile
 };
 
+/// What a collection holds.
 struct CollectionInfo {
   std::string name = {};
   std::uint64_t documents = 0;
@@ -140,6 +150,7 @@ struct StoreInfo {
   std::chrono::milliseconds uptime{0};
 };
 
+/// Where a document is, why, and what comes next: in words, for people.
 struct Explanation {
   std::string collection = {};
   std::string id = {};
@@ -262,7 +273,9 @@ class DB4_API TieredStore {
 
   /// Why a document is where it is; nullopt where there is none.
   std::optional<Explanation> explain(std::string_view collection, std::string_view id);
+  /// Figures of the store; cheap enough to ask every second.
   StoreStats stats();
+  /// What the store is, rather than what it does.
   StoreInfo info();
   /// Documents with reads within access_window, the most first, at most `limit` (and those that the access
   /// tracker has room for).
@@ -270,6 +283,7 @@ class DB4_API TieredStore {
   /// The samples from `since` on, oldest first (StatsConfig).
   std::vector<StatsSample> samples(TimePoint since = {});
 
+  /// The tiers, to look into; they live as long as the store.
   HotStorage& hot_storage() noexcept;
   WarmStorage& warm_storage() noexcept;
   ColdStorage& cold_storage() noexcept;

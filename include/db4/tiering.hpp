@@ -44,6 +44,7 @@ struct PastMove {
 };
 inline constexpr std::size_t kMaxPastMoves = 5;  ///< kept of each document
 
+/// What a tiering run did, or would do.
 struct TieringResult {
   std::size_t promoted = 0;
   std::size_t demoted = 0;

@@ -18,6 +18,7 @@ struct WarmEntry {
   std::shared_ptr<const std::string> record = {};
 };
 
+/// What a warm cache holds.
 struct WarmCacheStats {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;      ///< keys, records and overhead: what the cache's bound is about
@@ -32,15 +33,19 @@ struct WarmCacheStats {
 class DB4_API WarmCache {
  public:
   virtual ~WarmCache() = default;
+  /// The entry as it was put, expired or not; nullopt where it is not held.
   [[nodiscard]] virtual std::optional<WarmEntry> get(std::string_view key) = 0;
   /// Replaces an entry of the same key unless that one has a higher version: a late put cannot bring back the
   /// past.
   virtual void put(std::string_view key, const WarmEntry& entry) = 0;
+  /// Removing what is not there is no error.
   virtual void remove(std::string_view key) = 0;
+  /// Forgets everything.
   virtual void clear() = 0;
   [[nodiscard]] virtual WarmCacheStats stats() const = 0;
   /// Whether that version of the key is held and `now` is before its stale_until; not a use of it.
   [[nodiscard]] virtual bool contains(std::string_view key, Version version, TimePoint now) = 0;
+  /// Lets go of files and connections.
   virtual void close() {}
 };
 

@@ -12,6 +12,7 @@
 
 namespace db4 {
 
+/// What the warm tier holds and has served.
 struct WarmStats {
   std::uint64_t hits = 0;        ///< fresh
   std::uint64_t stale_hits = 0;  ///< served while a refresh runs
@@ -24,8 +25,10 @@ struct WarmStats {
   std::uint64_t evictions = 0;
 };
 
+/// Within its TTL, or past it and served while it is refreshed.
 enum class Freshness { fresh, stale };
 
+/// A copy that the warm tier gave.
 struct WarmHit {
   Version version = 0;
   Freshness freshness = Freshness::fresh;

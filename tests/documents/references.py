@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What the pages refer to is there: pages and headings behind links, options and enumerators in the public headers, texts
-of errors in the sources, and every page in mkdocs.yml."""
+of errors in the sources, and every page in mkdocs.yml. And every type of the public headers says what it is."""
 import re
 import sys
 
@@ -91,8 +91,17 @@ def pages_out_of_reach():
             yield f"{page} is not in mkdocs.yml"
 
 
+def undocumented_types():
+    for header in sorted((ROOT / "include/db4").glob("*.hpp")):
+        before = ""
+        for line in header.read_text().splitlines():
+            if re.match(r"(struct|class|enum class) .*{", line) and "//" not in before:
+                yield f"{header}: say in front of it what this is: {line}"
+            before = line
+
+
 def main():
-    problems = [*broken_links(), *unknown_names(), *unknown_texts(), *pages_out_of_reach()]
+    problems = [*broken_links(), *unknown_names(), *unknown_texts(), *pages_out_of_reach(), *undocumented_types()]
     return "\n".join(problem.removeprefix(f"{ROOT}/") for problem in problems) or None
 
 
