@@ -17,7 +17,7 @@ case "${1:-}" in
 esac
 
 say "Packages"
-scripts/packages.sh build test
+scripts/packages.sh build test bench
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
