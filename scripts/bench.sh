@@ -8,7 +8,7 @@
 # --dir: where the databases go (the system's temporary folder): on the disk you care about, with 10 GB free for the full
 # run. --only: hot_reads, tier_reads, writes, lifecycle, ten_million or engines; may be given several times. --json: all
 # results in one file; --html: one page that needs no network; --markdown: the tables.
-quick=() dir=() only=() outputs=()
+quick=() parent=${TMPDIR:-/tmp} only=() outputs=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --quick | --tiny) quick=("$1"); shift; continue ;;
@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
     *) sed -n '/^#     scripts/s/^# *//p' "$0" >&2; exit 2 ;;
   esac
   case "$1" in
-    --dir) dir=(--dir "$(realpath "$2")") ;;
+    --dir) mkdir -p "$2"; parent=$(realpath "$2") ;;
     --only) only+=("$2") ;;
     *) outputs+=("$1" "$(realpath "$2")") ;;
   esac
@@ -31,13 +31,14 @@ scripts/packages.sh build bench
 say "Building"
 build release -DDB4_BUILD_BENCHMARKS=ON -- db4_benchmarks
 
-results=$(mktemp -d)
+# The databases are in there too, so that a run that is interrupted leaves nothing behind.
+results=$(mktemp -d -p "$parent" db4-bench.XXXXXX)
 trap 'rm -rf "$results"' EXIT
 files=()
 for name in "${only[@]}"; do
   [ -x "build/release/bin/db4_bench_$name" ] || { echo "bench.sh: there is no benchmark '$name'" >&2; exit 2; }
   say "$name"
-  "build/release/bin/db4_bench_$name" "${quick[@]}" "${dir[@]}" --json "$results/$name.json"
+  "build/release/bin/db4_bench_$name" "${quick[@]}" --dir "$results" --json "$results/$name.json"
   files+=("$results/$name.json")
 done
 say "All together"

@@ -17,7 +17,7 @@ case "${1:-}" in
 esac
 
 say "Packages"
-scripts/packages.sh build test
+scripts/packages.sh build test bench
 # A browser is large and not on every mirror: without it its tests are skipped.
 scripts/packages.sh browser || echo "No browser could be installed"
 

@@ -12,10 +12,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kStyle = R"(
-:root { color-scheme: light dark; --ink: #1c2430; --dim: #5b6675; --paper: #fff; --rule: #dfe4ea;
-        --good: #0a7f55; --bad: #b3402a; --track: #eef1f4 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e3e8ee; --dim: #98a4b3; --paper: #12171d; --rule: #2a323c;
-        --good: #4cc38a; --bad: #f08a6f; --track: #1f262e } }
+:root { color-scheme: light dark; --ink: #1c2430; --dim: #5b6675; --paper: #fff;
+        --rule: #dfe4ea; --good: #0a7f55; --bad: #b3402a; --track: #eef1f4 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3e8ee; --dim: #98a4b3; --paper: #12171d;
+        --rule: #2a323c; --good: #4cc38a; --bad: #f08a6f; --track: #1f262e } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink);
        font: 1rem/1.5 system-ui, sans-serif }

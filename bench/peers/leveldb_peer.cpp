@@ -65,9 +65,7 @@ PeerType leveldb_type() {
   PeerType type{"LevelDB", [](Durability durability) { return durability != Durability::none; }, nullptr,
                 "its headers were not found when db4 was built (libleveldb-dev)"};
 #ifdef DB4_BENCH_LEVELDB
-  type.open = [](const PeerOptions& options) -> std::unique_ptr<Peer> {
-    return std::make_unique<LevelDbPeer>(options);
-  };
+  type.open = open_as<LevelDbPeer>;
 #endif
   return type;
 }

@@ -101,9 +101,7 @@ PeerType lmdb_type() {
   PeerType type{"LMDB", [](Durability durability) { return durability != Durability::none; }, nullptr,
                 "its headers were not found when db4 was built (liblmdb-dev)"};
 #ifdef DB4_BENCH_LMDB
-  type.open = [](const PeerOptions& options) -> std::unique_ptr<Peer> {
-    return std::make_unique<LmdbPeer>(options);
-  };
+  type.open = open_as<LmdbPeer>;
 #endif
   return type;
 }

@@ -44,6 +44,12 @@ struct PeerType {
   std::string absence = {};
 };
 
+/// For PeerType::open.
+template <typename T>
+std::unique_ptr<Peer> open_as(const PeerOptions& options) {
+  return std::make_unique<T>(options);
+}
+
 /// db4 over either engine: the whole TieredStore, its warm tier off, without background tiering.
 PeerType db4_type(HotType engine);
 PeerType rocksdb_type();

@@ -9,8 +9,8 @@
 
 namespace db4::bench {
 
-/// Made on a thread's first call and gone with the thread, which must end before the peer does: so only the
-/// threads of measure_rate may call.
+/// Made on a thread's first call and gone with the thread. A T that needs the peer to end it must belong to a
+/// thread that ends before the peer does, as those of measure_rate do.
 template <typename T>
 class PerThread {
  public:

@@ -53,9 +53,7 @@ class RawFilePeer final : public Peer {
 PeerType raw_file_type() {
   return {"raw write + fdatasync",
           [](Durability durability) { return durability == Durability::disk; },
-          [](const PeerOptions& options) -> std::unique_ptr<Peer> {
-            return std::make_unique<RawFilePeer>(options);
-          },
+          open_as<RawFilePeer>,
           {}};
 }
 

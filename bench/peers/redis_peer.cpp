@@ -94,9 +94,7 @@ PeerType redis_type() {
     type.absence = "there is no redis-server in the PATH (Debian: redis-tools or redis-server)";
     return type;
   }
-  type.open = [](const PeerOptions& options) -> std::unique_ptr<Peer> {
-    return std::make_unique<RedisPeer>(options);
-  };
+  type.open = open_as<RedisPeer>;
 #endif
   return type;
 }

@@ -56,12 +56,7 @@ class RocksDbPeer final : public Peer {
 }  // namespace
 
 PeerType rocksdb_type() {
-  return {"RocksDB",
-          [](Durability) { return true; },
-          [](const PeerOptions& options) -> std::unique_ptr<Peer> {
-            return std::make_unique<RocksDbPeer>(options);
-          },
-          {}};
+  return {"RocksDB", [](Durability) { return true; }, open_as<RocksDbPeer>, {}};
 }
 
 }  // namespace db4::bench

@@ -106,12 +106,7 @@ class SqlitePeer final : public Peer {
 }  // namespace
 
 PeerType sqlite_type() {
-  return {"SQLite",
-          [](Durability) { return true; },
-          [](const PeerOptions& options) -> std::unique_ptr<Peer> {
-            return std::make_unique<SqlitePeer>(options);
-          },
-          {}};
+  return {"SQLite", [](Durability) { return true; }, open_as<SqlitePeer>, {}};
 }
 
 }  // namespace db4::bench

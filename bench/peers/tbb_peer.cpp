@@ -18,6 +18,7 @@ namespace {
 template <bool kCopy>
 class TbbPeer final : public Peer {
  public:
+  explicit TbbPeer(const PeerOptions&) {}
   std::uint64_t get(const std::string& id) override {
     Map::const_accessor found;
     if (!map_.find(found, id)) throw std::runtime_error("the map lacks " + id);
@@ -45,27 +46,19 @@ class TbbPeer final : public Peer {
 
 namespace {
 
-PeerType absent(std::string name) {
-  return {std::move(name), [](Durability durability) { return durability == Durability::none; }, nullptr,
-          "its headers were not found when db4 was built (libtbb-dev)"};
+template <bool kCopy>
+PeerType tbb_type(std::string name) {
+  PeerType type{std::move(name), [](Durability durability) { return durability == Durability::none; },
+                nullptr, "its headers were not found when db4 was built (libtbb-dev)"};
+#ifdef DB4_BENCH_TBB
+  type.open = open_as<TbbPeer<kCopy>>;
+#endif
+  return type;
 }
 
 }  // namespace
 
-PeerType tbb_copy_type() {
-  PeerType type = absent("tbb::concurrent_hash_map, copied");
-#ifdef DB4_BENCH_TBB
-  type.open = [](const PeerOptions&) -> std::unique_ptr<Peer> { return std::make_unique<TbbPeer<true>>(); };
-#endif
-  return type;
-}
-
-PeerType tbb_locked_type() {
-  PeerType type = absent("tbb::concurrent_hash_map, locked");
-#ifdef DB4_BENCH_TBB
-  type.open = [](const PeerOptions&) -> std::unique_ptr<Peer> { return std::make_unique<TbbPeer<false>>(); };
-#endif
-  return type;
-}
+PeerType tbb_copy_type() { return tbb_type<true>("tbb::concurrent_hash_map, copied"); }
+PeerType tbb_locked_type() { return tbb_type<false>("tbb::concurrent_hash_map, locked"); }
 
 }  // namespace db4::bench

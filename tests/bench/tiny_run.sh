@@ -58,7 +58,9 @@ jq -e '
   fail "the JSON is not what docs/benchmarks.md says"
 
 # What the aims are about is measured.
-for what in "read, 8 threads" "write, 8 threads" "tiering looks, 100 due" "cold"; do
+map=("read, 8 threads")
+[ -z "$(jq '.skipped[] | select(.peer | startswith("tbb"))' "$work/hot_reads.json")" ] || map=()
+for what in "${map[@]}" "write, 8 threads" "tiering looks, 100 due" "cold"; do
   jq -e --arg what "$what" '[.programs[].sections[].rows[] | select(.what == $what and .aim != null)] | length > 0' \
     "$work/all.json" >/dev/null || fail "no aim for '$what'"
 done
