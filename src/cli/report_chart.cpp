@@ -148,7 +148,7 @@ class Drawing {
           (value > 0 ? "↑ " : "↓ ") + value_text(chart_.unit, std::abs(value)), " class=\"cut\"");
   }
 
-  /// Through the middles of the periods, or, for what stood, along them; alone, a value is a dot.
+  /// Through the middles of the periods, or, for what stood, along them; alone, a value is a dash.
   void line(const Series& series) {
     std::string path;
     bool drawing = false;
@@ -161,7 +161,8 @@ class Drawing {
       const double x = chart_.state ? left(i) : left(i) + width_ / 2;
       path += (drawing ? "L" : "M") + at(x) + " " + at(y);
       if (chart_.state) path += "H" + at(left(i + 1));
-      if (!drawing && !chart_.state) path += "h0";
+      const bool more = i + 1 < series.values.size() && std::isfinite(series.values[i + 1]);
+      if (!drawing && !more && !chart_.state) path += "m-2 0h4";
       drawing = true;
     }
     // Over an area a line needs an edge of its own.

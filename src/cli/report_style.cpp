@@ -65,6 +65,7 @@ footer { margin-top: 3.5rem; padding-top: .9rem; border-top: 1px solid var(--rul
 @media (max-width: 32rem) {
   body { padding: 1.5rem 1rem 3rem; } h1 { font-size: 1.4rem; } .heads strong { font-size: 2.1rem; }
   table { font-size: .8rem; } th, td { padding-left: .5rem; } .spark { float: none; display: block; margin: .2rem 0; width: 4.5rem; height: 1rem; } details table { font-size: .72rem; }
+  td { white-space: normal; } .many td:last-child, .many thead th:last-child { display: none; } .many th:first-child { min-width: 6rem; }
 }
 @media print {
   :root { --paper: #fff; --ink: #000; --soft: #444; --rule: #bbb; --hot: #c2470a; --warm: #d0900a; --cold: #3a86bd; }
@@ -75,7 +76,7 @@ footer { margin-top: 3.5rem; padding-top: .9rem; border-top: 1px solid var(--rul
 )";
 
 constexpr std::string_view kPolicy =
-    "default-src 'none'; style-src 'sha256-1nTPTcJjhoOvmsx81xoBDrrPfM1pkrYAUSGdcregsU0='; base-uri 'none'; "
+    "default-src 'none'; style-src 'sha256-9z+lVOXnT1TVV1AmQGI8fqBKVAIqshLOC+X4w5Af79w='; base-uri 'none'; "
     "form-action 'none'";
 
 }  // namespace

@@ -19,7 +19,9 @@ double share(std::uint64_t part, std::uint64_t whole) {
 /// Cells are HTML; the first of a row is its head.
 class HtmlTable {
  public:
-  explicit HtmlTable(std::initializer_list<const char*> head) {
+  explicit HtmlTable(std::initializer_list<const char*> head, const char* kind = "")
+      : out_(*kind == '\0' ? "<table>" : std::string("<table class=\"") + kind + "\">") {
+    out_ += "<thead><tr>";
     for (const char* cell : head) out_ += std::string("<th scope=\"col\">") + cell + "</th>";
     out_ += "</tr></thead><tbody>";
   }
@@ -35,7 +37,7 @@ class HtmlTable {
   [[nodiscard]] std::string html() const { return out_ + "</tbody></table>"; }
 
  private:
-  std::string out_ = "<table><thead><tr>";
+  std::string out_;
 };
 
 /// The middle one of the samples' p50, and the highest of their p99, of those with reads.
@@ -165,7 +167,7 @@ std::string bill_table(const ReportData& data, const Bill& bill) {
 std::string collections_table(const ReportData& data, const Timeline& timeline) {
   if (data.collections.empty()) return "<p>There are no documents yet.</p>";
   const bool drawn = !timeline.periods.empty();
-  HtmlTable table({"Collection", "documents", "hot", "cold", "bytes cold"});
+  HtmlTable table({"Collection", "documents", "hot", "cold", "bytes cold"}, "many");
   for (std::size_t i = 0; i < std::min(data.collections.size(), kListedCollections); ++i) {
     const CollectionInfo& entry = data.collections[i];
     table.add({name_html(entry.name) + (drawn ? collection_sparkline(timeline, entry.name) : ""),

@@ -35,6 +35,11 @@ names=("<script>document.title='owned'</script>" "\"><img src=x onerror=\"docume
        $'line\nbreak\x01' '&lt;b&gt;&#0;' 'http://example.com/' "$long")
 for name in "${names[@]}"; do printf '{"text": "some"}' | "$db4" put "$name" "$name" >/dev/null; done
 "$db4" get "${names[0]}" "${names[0]}" >/dev/null
+# And one whose figures are wide.
+for tier in hot cold; do
+  printf '{"id":"%s","text":"'"$long$long$long"'"}\n' $(seq 1700 | sed "s/^/$tier/") |
+    "$db4" import introspection --id-field id --tier $tier >/dev/null
+done
 "$db4" demote "$long" "$long" >/dev/null
 hostile="<img src=x onerror=document.title='owned'>"
 mv "$DB4_STORE" "$work/$hostile"
