@@ -11,5 +11,9 @@ void add_listing_commands(CommandTree& tree);   ///< ls, stat, du
 void add_tier_commands(CommandTree& tree);      ///< tier, explain, promote, demote
 void add_pin_commands(CommandTree& tree);       ///< pin, unpin, pins
 void add_data_commands(CommandTree& tree);      ///< import, export
+void add_stats_command(CommandTree& tree);      ///< stats
+void add_top_command(CommandTree& tree);        ///< top
+void add_config_commands(CommandTree& tree);    ///< config explain, config reference
+void add_face_commands(CommandTree& tree);      ///< help, man, completion
 
 }  // namespace db4::cli
