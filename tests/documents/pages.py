@@ -65,5 +65,10 @@ def blocks(page):
     return out
 
 
+def is_printed(page):
+    """By the program itself, of which tests/cli/reference.sh makes sure: examples in it are those of the help."""
+    return page.is_relative_to(ROOT / "docs/reference")
+
+
 def all_blocks(language):
     return [block for page in pages() for block in blocks(page) if block.language == language]
