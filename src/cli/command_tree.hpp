@@ -46,18 +46,19 @@ class CommandTree {
   CLI::App& add(const CommandText& text, Action action);
   CLI::App& add(CLI::App& parent, const CommandText& text, Action action);
 
-  /// Parses and runs; the exit code. Throws what the command throws.
+  /// Parses and runs; the exit code. Throws what the command throws, and invalid_argument for a line that
+  /// cannot be understood.
   int run(int argc, const char* const* argv);
 
   [[nodiscard]] const CLI::App& app() const noexcept { return app_; }
-  /// What add() was given for it; null for the root.
+  /// What it does when nothing follows; without, it only holds commands under it.
+  [[nodiscard]] bool does_something(const CLI::App& command) const { return actions_.contains(&command); }
+  /// What add() was given for it.
   [[nodiscard]] const CommandText* text_of(const CLI::App& command) const;
   /// The commands right under one, in the order of their making.
   [[nodiscard]] static std::vector<const CLI::App*> under(const CLI::App& command);
 
  private:
-  int wrong_usage(const CLI::ParseError& error) const;
-  [[nodiscard]] std::string suggestion(const std::string& typed) const;
   [[nodiscard]] const CLI::App& deepest() const;
 
   CLI::App app_;

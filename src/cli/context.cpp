@@ -1,6 +1,7 @@
 #include "context.hpp"
 
 #include "exit_code.hpp"
+#include "suggest.hpp"
 #include "text.hpp"
 
 #include <iostream>
@@ -50,7 +51,11 @@ int report_not_found(const Key& key) {
 
 CLI::Option* add_tier_option(CLI::App& command, const char* name, std::string& tier, const char* what) {
   const auto check = [](const std::string& word) {
-    return tier_from_string(word) ? "" : "'" + escape(word) + "' is no tier: use hot, warm or cold";
+    if (tier_from_string(word)) return std::string();
+    const std::string near = nearest(word, {"hot", "warm", "cold"});
+    return "'" + escape(word) + "' is no tier: " +
+           (near.empty() ? "use hot, warm or cold"
+                         : "did you mean " + near + "? There are hot, warm and cold");
   };
   return command.add_option(name, tier, what)->type_name("TIER")->check(CLI::Validator(check, ""));
 }

@@ -114,7 +114,12 @@ int rm(Context& context, const RmOptions& options) {
   set_write_flags(request, options.flags);
   const json reply = context.ask(request);
   context.session().close();
-  if (!reply.at("removed").get<bool>()) return report_not_found(options.key);
+  if (!reply.at("removed").get<bool>()) {
+    if (options.flags.tier.empty()) return report_not_found(options.key);
+    std::cerr << "db4: there is no copy of " << name_of(options.key) << " in " << options.flags.tier
+              << "; `db4 explain` says where it is\n";
+    return kNotFound;
+  }
   if (context.json()) {
     Context::print(reply);
   } else {

@@ -2,6 +2,18 @@
 
 namespace db4::cli {
 
+const std::array<ExitText, 7>& exit_texts() {
+  static constexpr std::array<ExitText, 7> kTexts{
+      {{kOk, "done"},
+       {kFailed, "failed: damage, a full disk behind the output, a move that went wrong"},
+       {kUsage, "wrong usage: an argument, a setting or a document that is wrong"},
+       {kConflict, "it stands at another version, or is there already"},
+       {kNotFound, "no such document, or no such pin"},
+       {kBusy, "locked, full or away: the same may succeed later"},
+       {kInterrupted, "stopped by Ctrl-C or SIGTERM, with everything acknowledged kept"}}};
+  return kTexts;
+}
+
 int exit_code(const Error& error) noexcept {
   switch (error.code()) {
     case ErrorCode::invalid_argument:

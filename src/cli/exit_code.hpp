@@ -3,6 +3,8 @@
 
 #include <db4/error.hpp>
 
+#include <array>
+
 namespace db4::cli {
 
 enum Exit : int {
@@ -14,6 +16,13 @@ enum Exit : int {
   kBusy = 5,           ///< locked, full or away: the same may succeed later
   kInterrupted = 130,  ///< stopped by Ctrl-C or SIGTERM, with everything acknowledged kept
 };
+
+struct ExitText {
+  int code;
+  const char* meaning;
+};
+/// All of them, as the help, the manual and the reference list them.
+const std::array<ExitText, 7>& exit_texts();
 
 /// The code for a failure.
 int exit_code(const Error& error) noexcept;

@@ -40,6 +40,10 @@ int run(int argc, const char* const* argv) {
   add_listing_commands(tree);
   add_tier_commands(tree);
   add_pin_commands(tree);
+  add_stats_command(tree);
+  add_top_command(tree);
+  add_config_commands(tree);
+  add_face_commands(tree);
   const int code = tree.run(argc, argv);
   // A full disk behind standard output must not look like success.
   if (std::cout.flush()) return code;

@@ -194,6 +194,11 @@ void add_tiering(std::vector<Setting>& all) {
                       {PromoteOnRead(PromoteOnRead::never), PromoteOnRead(PromoteOnRead::always),
                        PromoteOnRead(PromoteOnRead::second_read)},
                       "when reading makes hot a document's home; second_read: within access_window"));
+  all.push_back(number("tiering.max_operations_per_run", t, &T::max_operations_per_run,
+                       "documents that one run moves to make room in hot"));
+  all.push_back(bytes("tiering.max_bytes_per_run", t, &T::max_bytes_per_run, "bytes that such a run moves"));
+  all.push_back(
+      duration("tiering.max_duration_per_run", t, &T::max_duration_per_run, "how long such a run takes"));
   all.push_back(duration("tiering.tombstone_retention", t, &T::tombstone_retention,
                          "how long the version of a removed document is remembered"));
   using A = AccessPatternTrackerConfig;

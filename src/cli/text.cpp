@@ -117,6 +117,20 @@ std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when)
   return buffer.data();
 }
 
+std::string describe_age(std::chrono::milliseconds age) {
+  static constexpr std::array<std::pair<const char*, std::int64_t>, 4> kUnits{
+      {{" d", 86'400'000}, {" h", 3'600'000}, {" min", 60'000}, {" s", 1000}}};
+  for (const auto& [unit, length] : kUnits) {
+    if (age.count() >= length) return std::to_string(age.count() / length) + unit;
+  }
+  return std::to_string(age.count()) + " ms";
+}
+
+std::string describe_share(std::uint64_t part, std::uint64_t whole) {
+  if (whole == 0) return "-";
+  return format("%.1f %s", 100 * static_cast<double>(part) / static_cast<double>(whole), "%");
+}
+
 std::string escape(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -23,6 +23,10 @@ std::string describe_count(std::uint64_t count);
 std::string describe_dollars(double amount, int digits);
 /// "2026-11-22 23:15:04 UTC".
 std::string describe_time(std::chrono::sys_time<std::chrono::microseconds> when);
+/// "26 d", "3 h", "5 min", "40 s", "120 ms": the largest unit that it fills.
+std::string describe_age(std::chrono::milliseconds age);
+/// "37.5 %"; "-" of nothing.
+std::string describe_share(std::uint64_t part, std::uint64_t whole);
 /// Control characters and backslashes written as \n, \x1b, \\ ...: an id must not break a table or a
 /// terminal.
 std::string escape(std::string_view text);
