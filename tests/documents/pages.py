@@ -65,6 +65,11 @@ def blocks(page):
     return out
 
 
+def is_printed(page):
+    """By the program itself, of which tests/cli/reference.sh makes sure: examples in it are those of the help."""
+    return page.is_relative_to(ROOT / "docs/reference")
+
+
 def all_blocks(language):
     """But for docs/reference, which the program prints: tests/cli/reference.sh runs the examples in it."""
     return [block for page in pages() if page.parent.name != "reference"

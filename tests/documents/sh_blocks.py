@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from pages import MAX_NOT_RUN, all_blocks, blocks, pages
+from pages import MAX_NOT_RUN, all_blocks, blocks, is_printed, pages
 
 MARK = "=== end of block "
 
@@ -60,6 +60,8 @@ def main(db4):
     failed = []
     count = 0
     for page in pages():
+        if is_printed(page):
+            continue
         count += sum(block.language == "sh" and block.is_run for block in blocks(page))
         failed += run_page(page, os.path.realpath(db4))
     left_out = [block for language in ("sh", "cpp") for block in all_blocks(language) if not block.is_run]
