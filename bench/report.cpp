@@ -35,6 +35,7 @@ Json describe_this_machine() {
   sysinfo(&memory);
   utsname kernel{};
   uname(&kernel);
+  const std::string release = kernel.release;
   double load = 0;
   if (getloadavg(&load, 1) != 1) load = 0;
   const std::time_t now = std::time(nullptr);
@@ -48,7 +49,8 @@ Json describe_this_machine() {
   return {{"cores", std::thread::hardware_concurrency()},
           {"processor", processor_name()},
           {"memory_gib", static_cast<double>(memory.totalram) * memory.mem_unit / (1ULL << 30)},
-          {"kernel", std::string(kernel.sysname) + " " + kernel.release},
+          {"kernel",
+           std::string(kernel.sysname) + " " + release.substr(0, release.find('.', release.find('.') + 1))},
           {"load", load},
           {"date", date},
           {"db4", build.version},
