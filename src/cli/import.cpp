@@ -45,6 +45,9 @@ class Import {
   void read(Importer& importer, std::size_t input);
   void advance(Importer& importer, std::uint64_t position);
   int finish(const ImportState& state, bool interrupted);
+  /// Keeps what an import that fails has done.
+  void break_off(const ImportState& state, const Error& error);
+  [[nodiscard]] std::string how_to_go_on() const;
   void say(const std::string& message);
   [[nodiscard]] json description() const;
   [[nodiscard]] ProgressFigures figures(const ImportState& state, std::uint64_t position) const;
@@ -57,6 +60,7 @@ class Import {
   std::uint64_t maybe_there_ = 0;
   std::uint64_t saved_records_ = 0;
   bool keeps_journal_ = false;
+  bool begun_ = false;
   std::optional<std::uint64_t> total_bytes_;
   std::uint64_t bytes_before_ = 0;  ///< of the inputs that are read
   std::optional<Progress> progress_;
@@ -67,6 +71,12 @@ ImportOptions settle_arguments(ImportOptions options) {
   const bool self_named = !options.rules.collection_field.empty() || options.format == "db4";
   if (!options.collection.empty() && (self_named || is_export(options.collection))) {
     options.files.insert(options.files.begin(), std::exchange(options.collection, {}));
+  }
+  std::error_code problem;
+  if (options.files.empty() && ::isatty(STDIN_FILENO) != 0 &&
+      std::filesystem::exists(options.collection, problem)) {
+    throw Error(ErrorCode::invalid_argument, "no collection is named for " + escape(options.collection),
+                "name COLLECTION in front of it");
   }
   if (options.files.empty()) options.files.emplace_back("-");
   if (std::ranges::count(options.files, "-") > 1) {
@@ -123,7 +133,8 @@ ImportState Import::begin() {
   if (options_.restart || (from_pipe && !options_.resume)) return fresh;
   std::string why_not;
   std::optional<ImportState> kept = journal_->load(why_not);
-  if (!why_not.empty()) say("an import of this was broken off before; it begins anew: " + why_not);
+  if (!why_not.empty() && (!kept || kept->records > 0))
+    say("an import of this was broken off before; it begins anew: " + why_not);
   if (!kept) return fresh;
   maybe_there_ = kept->records + kept->batch;
   if (!why_not.empty()) kept->records = 0;
@@ -159,15 +170,17 @@ int Import::run() {
   Importer importer(session_, options_.rules, start_, maybe_there_,
                     [this](const std::string& message) { say("skipped " + message); });
   bool interrupted = false;
-  journal_->save(start_);
   try {
     read_all(importer);
+    importer.flush();
   } catch (const Error& error) {
-    if (importer.state().records == 0 && importer.state().imported == 0) journal_->remove();
-    if (error.code() != ErrorCode::cancelled) throw;
+    if (error.code() != ErrorCode::cancelled) {
+      break_off(importer.state(), error);
+      throw;
+    }
     interrupted = true;
+    importer.flush();
   }
-  importer.flush();
   if (interrupted) {
     journal_->save(importer.state());
   } else {
@@ -175,6 +188,26 @@ int Import::run() {
   }
   context_.session().close();
   return finish(importer.state(), interrupted);
+}
+
+void Import::break_off(const ImportState& state, const Error& error) {
+  progress_.reset();
+  if (!begun_) return;
+  try {
+    journal_->save(state);
+  } catch (const Error&) {
+    return;  // what is told is why the import ended; the journal before this one stands
+  }
+  if (keeps_journal_ && error.retryable()) {
+    say(describe_count(state.imported) + " documents are imported; " + how_to_go_on());
+  }
+}
+
+std::string Import::how_to_go_on() const {
+  if (!keeps_journal_) return "this store does not outlive its process: import it again";
+  return std::ranges::count(options_.files, "-") > 0
+             ? "give it the same input with --resume, and it goes on from here"
+             : "the same command goes on from here";
 }
 
 void Import::read_all(Importer& importer) {
@@ -194,6 +227,8 @@ void Import::read(Importer& importer, std::size_t input) {
     throw Error(ErrorCode::invalid_argument, "files have no member that names a collection",
                 "name COLLECTION");
   }
+  // Before the first commit: the ids that are generated must be the same if this is broken off.
+  if (!std::exchange(begun_, true)) journal_->save(start_);
   if (options_.files.size() == 1) total_bytes_ = opened.total_bytes;
   importer.begin_input(input, options_.files.size() > 1 ? escape(name) + ": " : "", opened.source->unit());
   if (input == start_.input && start_.records > 0) opened.source->go_to(start_.position);
@@ -242,11 +277,7 @@ int Import::finish(const ImportState& state, bool interrupted) {
     std::cout << "\n";
   }
   if (!interrupted) return kOk;
-  const bool from_pipe = std::ranges::count(options_.files, "-") > 0;
-  say("interrupted; " + (!keeps_journal_
-                             ? std::string("this store does not outlive its process: import it again")
-                         : from_pipe ? "give it the same input with --resume, and it goes on from here"
-                                     : std::string("the same command goes on from here")));
+  say("interrupted; " + how_to_go_on());
   return kInterrupted;
 }
 

@@ -71,6 +71,7 @@ Importer::Importer(Session& session, const ImportRules& rules, ImportState state
     : session_(session),
       rules_(rules),
       state_(std::move(state)),
+      flushed_(state_),
       maybe_there_(maybe_there),
       skipped_(std::move(skipped)),
       records_(state_.records),
@@ -104,6 +105,7 @@ void Importer::add(Record& record, SourcePosition behind) {
     item.body = std::move(record.body);
     collect(std::move(item));
   } else {
+    if (!rules_.skip_bad || record.last_readable) flush();  // what came before it stays imported
     bad(item, record.problem, record.last_readable);
   }
   ++records_;
@@ -169,6 +171,7 @@ void Importer::flush() {
   state_.records = records_;
   state_.input = behind_input_;
   state_.position = behind_;
+  flushed_ = state_;
 }
 
 void Importer::write(const Items& items) {
@@ -275,7 +278,6 @@ bool Importer::is_there_already(const Item& item) {
 void Importer::bad(const Item& item, const std::string& problem, bool hopeless) {
   const std::string message = place_of(item) + ": " + problem;
   if (!rules_.skip_bad || hopeless) {
-    flush();  // what came before it stays imported
     throw Error(ErrorCode::invalid_argument,
                 message + " (" + describe_count(state_.imported) + " documents were imported)",
                 hopeless ? "mend it and import again"

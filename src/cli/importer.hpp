@@ -46,8 +46,8 @@ class Importer {
   /// Writes what is collected.
   void flush();
 
-  /// Where it stands: everything before is acknowledged.
-  [[nodiscard]] const ImportState& state() const noexcept { return state_; }
+  /// Where it stands: behind the last flush that went through, with everything before it acknowledged.
+  [[nodiscard]] const ImportState& state() const noexcept { return flushed_; }
 
  private:
   struct Item {
@@ -86,6 +86,7 @@ class Importer {
   Session& session_;
   const ImportRules& rules_;
   ImportState state_;
+  ImportState flushed_;  ///< state_ as the last flush left it
   std::uint64_t maybe_there_;
   Report skipped_;
   std::vector<Item> items_;

@@ -130,7 +130,7 @@ std::vector<BatchItem> decode_batch(std::string_view body, std::optional<Version
     item.if_version = if_version;
     if (!reader.ok()) {
       store::bad_request("its body is cut short in document " + std::to_string(items.size()),
-                         "make it as docs/json.md has it");
+                         "frame its documents as docs/live.md says");
     }
   }
   return items;

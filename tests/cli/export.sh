@@ -2,6 +2,7 @@
 # db4 export: what it writes is imported byte for byte, whatever the ids and bodies are.
 #
 #     tests/cli/export.sh PATH_OF_DB4
+document=$(realpath "$(dirname "$0")/../../docs/import-export.md")
 source "$(dirname "$0")/lib.sh"
 
 "$db4" init s --set hot.durability=process >/dev/null
@@ -99,4 +100,11 @@ wait_for [ -S s/hot/live.sock ]
 cmp <("$db4" export c 'other/../é') all.jsonl || fail "the export of a live store differs"
 exec 3>&-
 wait "$holder"
+# The examples of the document run, one after the other.
+mkdir examples bin
+ln -s "$db4" bin/db4
+sed -n '/^```sh$/,/^```$/p' "$document" | grep -v '^```' >examples.sh
+[ -s examples.sh ] || fail "the document has no examples"
+(cd examples && unset DB4_STORE && PATH="$work/bin:$PATH" && expect 0 bash -eo pipefail "$work/examples.sh" &&
+  has "imported 4 documents" && has "skipped 1 bad records" && has "left 1 that were there") || exit 1
 echo "exports give back what was there"
