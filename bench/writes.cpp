@@ -85,7 +85,9 @@ void compare(const Options& options, Report& report, HotType engine, const PeerT
     if (durability == Durability::disk && threads == 8 && type.name == "RocksDB") {
       head.aim = Aim{.bound = 1.5, .text = "1.5 times RocksDB"};
     }
-    report.row(head, alternate_rates(options.rounds(), options.slice_seconds(), threads, puts(*ours, work),
+    // A disk that others use too makes rounds differ most: what is aimed at gets more of them.
+    const int rounds = options.rounds() * (head.aim ? 3 : 1);
+    report.row(head, alternate_rates(rounds, options.slice_seconds(), threads, puts(*ours, work),
                                      puts(*peer, work)));
   }
   head.what = "batches of 1,000";
