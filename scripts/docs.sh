@@ -16,7 +16,7 @@ say "Pages"
 # As they stand in the tree, with what they link to, so that the links work. A tree without git takes them all.
 rm -rf build/docs/pages
 mkdir -p build/docs/pages
-{ git ls-files -- '*.md' examples include 2>/dev/null || find . -path ./build -prune -o \( -name '*.md' -o -path './examples/*' \
+{ git ls-files --cached --others --exclude-standard -- '*.md' examples include 2>/dev/null || find . -path ./build -prune -o \( -name '*.md' -o -path './examples/*' \
   -o -path './include/*' \) -type f -print; } | while IFS= read -r file; do
   [ ! -f "$file" ] || { mkdir -p "build/docs/pages/$(dirname "$file")" && cp "$file" "build/docs/pages/$file"; }
 done
