@@ -85,7 +85,7 @@ void FolderSource::go_to(const SourcePosition& position) {
   while (next_ < files_.size() && files_[next_].id <= position.file) bytes_ += files_[next_++].bytes;
 }
 
-ExportedFolderSource::ExportedFolderSource(fs::path folder, std::unique_ptr<RecordSource> lines)
+ExportedFolderSource::ExportedFolderSource(const fs::path& folder, std::unique_ptr<RecordSource> lines)
     : folder_(fs::canonical(folder)), lines_(std::move(lines)) {}
 
 bool ExportedFolderSource::next(Record& record) {

@@ -38,7 +38,7 @@ class FolderSource final : public RecordSource {
 class ExportedFolderSource final : public RecordSource {
  public:
   /// `lines`: those of the index.
-  ExportedFolderSource(std::filesystem::path folder, std::unique_ptr<RecordSource> lines);
+  ExportedFolderSource(const std::filesystem::path& folder, std::unique_ptr<RecordSource> lines);
   bool next(Record& record) override;
   [[nodiscard]] SourcePosition position() const override { return lines_->position(); }
   void go_to(const SourcePosition& position) override { lines_->go_to(position); }

@@ -66,9 +66,9 @@ std::string text_of(const json& value) { return value.dump(-1, ' ', true, json::
 
 }  // namespace
 
-ImportJournal::ImportJournal(std::filesystem::path folder, const json& what, json inputs, bool synced)
+ImportJournal::ImportJournal(const std::filesystem::path& folder, const json& what, json inputs, bool synced)
     : what_(text_of(what)), inputs_(std::move(inputs)), boot_(boot_id()), synced_(synced) {
-  if (!folder.empty()) file_ = std::move(folder) / "imports" / (hash_digits(what_) + ".json");
+  if (!folder.empty()) file_ = folder / "imports" / (hash_digits(what_) + ".json");
 }
 
 std::optional<ImportState> ImportJournal::load(std::string& why_not) const {

@@ -33,7 +33,8 @@ class ImportJournal {
  public:
   /// `what` tells this import from others; `inputs` is what its inputs look like now. `synced`: the store
   /// syncs its commits. Without a folder nothing is kept.
-  ImportJournal(std::filesystem::path folder, const nlohmann::json& what, nlohmann::json inputs, bool synced);
+  ImportJournal(const std::filesystem::path& folder, const nlohmann::json& what, nlohmann::json inputs,
+                bool synced);
 
   /// Where the import was broken off. Where it has to begin anew, `why_not` says why, and the state has only
   /// the records and the batch, which may be there already, and, for the same inputs, what makes generated

@@ -151,11 +151,16 @@ wait "$holder"
 [ "$(documents s through)" = 40 ] || fail "the import through the live store lost documents"
 
 # Progress is JSON where nobody looks on, and can be switched off.
-"$db4" import p pipe --batch 1 >/dev/null 2>said &
-import=$!
-exec 3>pipe
-for i in $(seq 50); do echo "{\"id\":$i}" >&3; read -rt 0.05 <> <(:) || true; done
-exec 3>&-
-wait "$import"
+slowly() { # FLAGS...: an import that takes more than two seconds
+  "$db4" import p pipe --batch 1 "$@" >/dev/null 2>said &
+  import=$!
+  exec 3>pipe
+  for i in $(seq 50); do echo "{\"id\":$i}" >&3; read -rt 0.05 <> <(:) || true; done
+  exec 3>&-
+  wait "$import"
+}
+slowly
 out=$(cat said); has '{"bytes":'; has '"event":"progress"'; has '"operation":"import"'
+slowly --quiet
+[ ! -s said ] || fail "--quiet says $(cat said)"
 echo "imports do what they say"
