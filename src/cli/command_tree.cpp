@@ -9,7 +9,7 @@
 namespace db4::cli {
 namespace {
 
-const CommandText kRoot{
+constexpr CommandText kRoot{
     .name = "db4",
     .group = "",
     .summary = "db4 storage: documents in three tiers, moved by how they are used",

@@ -27,8 +27,8 @@ class Screen {
  private:
   [[nodiscard]] bool has_new_size();
 
+  termios before_{};  ///< first: it is filled while has_keys_ is made
   bool has_keys_;
-  termios before_{};
   std::size_t width_;
   std::size_t height_;
 };

@@ -42,7 +42,8 @@ class Watched {
     try {
       return json::parse(live_->run(request).json);
     } catch (const Error& error) {
-      if (error.code() != ErrorCode::unavailable) throw;
+      // What is asked is right: refused as wrong means that the store is just being closed.
+      if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::invalid_argument) throw;
       throw Error(ErrorCode::unavailable, "the process that held the store has closed it",
                   "run it again to watch whoever opens it next");
     }

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# What --json prints has exactly the members that docs/cli-json.md lists.
+#
+#     tests/cli/json.sh PATH_OF_DB4
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+if ! command -v python3 >/dev/null; then
+  echo "skipped: there is no python3 to read JSON"
+  exit 77
+fi
+document=$source_folder/docs/cli-json.md
+held=()
+# holds HEADING ARGUMENT...: db4 with these and --json prints what stands under that heading.
+holds() {
+  local heading=$1
+  shift
+  out=$("$db4" "$@" --json 2>&1) || fail "'$*' failed: $out"
+  python3 "$source_folder/tests/cli/json_members.py" "$document" "$heading" <<<"$out" || fail "'$*' printed: $out"
+  held+=("### $heading")
+}
+
+holds "db4 init" init --store s
+export DB4_STORE=s DB4_STATS_SAMPLE_INTERVAL=1ms
+echo '{"n": 1}' >one.json
+holds "db4 put" put users 1 one.json
+"$db4" put users 2 one.json >/dev/null
+"$db4" put blobs b --bytes one.json >/dev/null
+for _ in 1 2 3; do "$db4" get users 1 >/dev/null; done
+holds "db4 get" get users 1
+holds "db4 get of bytes" get blobs b
+holds "db4 cp" cp users 1 copies
+holds "db4 ls" ls
+holds "db4 ls COLLECTION" ls users
+holds "db4 stat COLLECTION ID" stat users 1
+holds "db4 stat" stat
+holds "db4 stats" stats
+holds "db4 stats --history" stats --history
+[[ "$out" == *interval_ms* ]] || fail "there are no samples: $out"
+holds "db4 du" du
+holds "db4 du" du users
+holds "db4 demote" demote users 1
+holds "db4 promote" promote users 1
+holds "db4 pin" pin users 2 --tier cold
+holds "db4 pins" pins
+[[ "$out" == *since* ]] || fail "there are no pins: $out"
+holds "db4 tier COLLECTION ID" tier users 1
+holds "db4 tier plan" tier plan
+[[ "$out" == *reason* ]] || fail "nothing is due: $out"
+holds "db4 tier run" tier run
+holds "db4 explain" explain users 1
+[[ "$out" == *reason* ]] || fail "it was never moved: $out"
+holds "db4 explain" explain users 2
+[[ "$out" == *scope* ]] || fail "it is not pinned: $out"
+holds "db4 top" top --interval 100ms --count 1
+[ "$(wc -l <<<"$out")" -eq 1 ] || fail "top prints more than a line: $out"
+holds "db4 unpin" unpin users 2
+holds "db4 rm" rm users 2
+holds "db4 config explain" config explain
+
+# Each table was used.
+while IFS= read -r heading; do
+  [[ $'\n'"$(printf '%s\n' "${held[@]}")"$'\n' == *$'\n'"$heading"$'\n'* ]] || fail "no command was held to '$heading'"
+done < <(grep '^### ' "$document")
+
+# Errors are JSON too.
+expect 2 "$db4" get users --json
+python3 -c 'import json, sys; e = json.load(sys.stdin)["error"]; assert sorted(e) == ["advice", "code", "message", "problem"], e' \
+  <<<"$out" || fail "the error is: $out"
+echo "what --json prints is what is documented"
