@@ -36,7 +36,7 @@ expect 0 on_terminal --size 24x300 -- "$db4" help --color never
 enter="$escape[?1049h" leave="$escape[?1049l" home="$escape[H"
 redraws() { grep -oF "$home" <<<"$out" | wc -l; }
 expect 0 on_terminal --after "q ends it:key=x" --after "q ends it:key=q" -- "$db4" top --interval 100ms
-has "$enter"; has "$leave"; has "this process only"
+has "$enter"; has "$leave"; has "nobody holds the store"
 [ "$(redraws)" -ge 2 ] || fail "it is not redrawn: $out"
 [[ "$out" == *"$leave" ]] || fail "something was written after the screen was left"
 expect 0 on_terminal --after "q ends it:int" -- "$db4" top --interval 5s; has "$leave"
