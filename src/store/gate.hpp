@@ -47,6 +47,7 @@ class Gate {
 
   /// Lets nobody in any more; whether it was open.
   bool close() { return !closed_.exchange(true); }
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(); }
   /// After close(): waits until nobody is inside.
   void wait_until_empty() {
     std::unique_lock lock(mutex_);
