@@ -348,30 +348,53 @@ Totals Catalog::totals() const { return read_totals(*engine_); }
 std::vector<CollectionTotals> Catalog::collection_totals() const { return read_collection_totals(*engine_); }
 
 void Catalog::trim_changes() {
+  const std::unique_lock lock(trim_mutex_, std::try_to_lock);
+  if (!lock) return;
   const std::uint64_t appended = appended_changes_.load(std::memory_order_relaxed);
   // Entries of earlier lives count too, so the first call of each life looks, and then one in a while.
-  if (std::uint64_t looked = changes_looked_at_.load();
-      (looked != kNeverLooked && appended - looked <= options_.kept_changes / 8) ||
-      !changes_looked_at_.compare_exchange_strong(looked, appended)) {
-    return;
-  }
+  if (trimmed_at_ && appended - *trimmed_at_ <= options_.kept_changes / 8) return;
+  kv::Batch batch;
+  const std::size_t kept_of_earlier =
+      options_.kept_changes - std::min<std::uint64_t>(options_.kept_changes, appended);
+  const bool done = trim_earlier_lives(kept_of_earlier, batch) && trim_this_life(appended, batch);
+  if (!batch.operations.empty()) queue_.commit(batch, std::min(options_.durability, Durability::process));
+  if (done) trimmed_at_ = appended;
+}
+
+/// Their numbers say nothing of how many there are, so they are counted, from the oldest on.
+bool Catalog::trim_earlier_lives(std::size_t kept, kv::Batch& batch) const {
   std::vector<std::string> page_ends;
   std::size_t entries = 0;
-  for (std::string begin;;) {
+  bool all_seen = false;
+  for (std::string begin; entries < kept + options_.trimmed_at_once;) {
     const auto page = engine_->scan(
-        {.space = kChanges, .begin = begin, .end = {}, .limit = kChangesPage, .keys_only = true});
+        {.space = kChanges, .begin = begin, .end = change_prefix_, .limit = kChangesPage, .keys_only = true});
     entries += page.size();
-    if (page.size() < kChangesPage) break;
-    page_ends.push_back(page.back().key);
+    all_seen = page.size() < kChangesPage;
+    if (!page.empty()) page_ends.push_back(page.back().key);
+    if (all_seen) break;
     begin = page.back().key + '\0';
   }
   // Whole pages: that the last few are kept too long is no harm.
-  const std::size_t pages =
-      entries > options_.kept_changes ? (entries - options_.kept_changes) / kChangesPage : 0;
-  if (pages == 0) return;
-  kv::Batch batch;
-  batch.erase_range(kChanges, {}, page_ends[pages - 1] + '\0');
-  queue_.commit(batch, std::min(options_.durability, Durability::process));
+  std::size_t pages = entries > kept ? (entries - kept) / kChangesPage : 0;
+  if (kept == 0) pages = page_ends.size();
+  if (pages > 0) batch.erase_range(kChanges, {}, page_ends[pages - 1] + '\0');
+  return all_seen;
+}
+
+/// Their numbers count them: nothing is looked at.
+bool Catalog::trim_this_life(std::uint64_t appended, kv::Batch& batch) {
+  if (appended <= options_.kept_changes) return true;
+  const std::uint64_t target = appended - options_.kept_changes;
+  const std::uint64_t to = std::min<std::uint64_t>(target, trimmed_to_ + options_.trimmed_at_once);
+  const auto key_behind = [&](std::uint64_t sequence) {
+    std::string key = change_prefix_;
+    put_big_endian(key, sequence + 1);
+    return key;
+  };
+  if (to > trimmed_to_) batch.erase_range(kChanges, key_behind(trimmed_to_), key_behind(to));
+  trimmed_to_ = to;
+  return to == target;
 }
 
 void Catalog::close() { engine_->close(); }

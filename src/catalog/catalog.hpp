@@ -29,7 +29,8 @@ struct CatalogOptions {
   std::uint64_t inline_body_size = 1024;
   std::chrono::microseconds garbage_grace = std::chrono::minutes{10};
   std::chrono::microseconds intent_deadline = std::chrono::hours{1};
-  std::size_t kept_changes = 100'000;  ///< entries of the changes space; older ones are trimmed
+  std::size_t kept_changes = 100'000;     ///< entries of the changes space; older ones are trimmed ...
+  std::size_t trimmed_at_once = 500'000;  ///< ... so many in one call at most
 };
 
 struct DueEntry {
@@ -180,7 +181,8 @@ class Catalog {
   /// Whether this opening made the store.
   [[nodiscard]] bool is_new() const noexcept { return is_new_; }
 
-  /// Keeps the newest kept_changes entries of the changes space, or a few more.
+  /// Keeps the newest kept_changes entries of the changes space, or a few more. Bounded by trimmed_at_once:
+  /// what is left goes at the next calls.
   void trim_changes();
   void sync() { queue_.sync(); }
   void close();
@@ -194,6 +196,9 @@ class Catalog {
   void load_pins();
   void commit_pins(kv::Batch& batch, std::vector<StoredPin> pins);
   void prepare(ChangeSet& set);
+  /// Whether no entry of an earlier life is left that goes; `kept`: how many of them stay.
+  bool trim_earlier_lives(std::size_t kept, kv::Batch& batch) const;
+  bool trim_this_life(std::uint64_t appended, kv::Batch& batch);
   void note_filed(const ChangeSet& set) noexcept;
   [[nodiscard]] std::int64_t now_us() const { return clock_->now().time_since_epoch().count(); }
 
@@ -215,8 +220,9 @@ class Catalog {
   std::atomic<std::int64_t> earliest_filed_us_{kNothingFiled};  ///< since the watermark was raised
   static constexpr std::int64_t kNothingFiled = std::numeric_limits<std::int64_t>::max();
   std::atomic<std::uint64_t> appended_changes_{0};
-  static constexpr std::uint64_t kNeverLooked = ~std::uint64_t{0};
-  std::atomic<std::uint64_t> changes_looked_at_{kNeverLooked};  ///< appended_changes_ at the last trim
+  std::mutex trim_mutex_;                         ///< one trim at a time; guards what follows
+  std::optional<std::uint64_t> trimmed_at_ = {};  ///< appended_changes_ when nothing was left to trim
+  std::uint64_t trimmed_to_ = 0;                  ///< the last sequence number of this life that is gone
 };
 
 }  // namespace db4::catalog

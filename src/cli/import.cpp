@@ -129,7 +129,7 @@ ImportState Import::begin() {
                                       .count(),
                     .seed = system_random()->next_u64(),
                     .batch = options_.rules.batch};
-  const bool from_pipe = std::ranges::count(options_.files, "-") > 0;
+  const bool from_pipe = std::ranges::any_of(options_.files, is_stream);
   if (options_.restart || (from_pipe && !options_.resume)) return fresh;
   std::string why_not;
   std::optional<ImportState> kept = journal_->load(why_not);
@@ -205,7 +205,7 @@ void Import::break_off(const ImportState& state, const Error& error) {
 
 std::string Import::how_to_go_on() const {
   if (!keeps_journal_) return "this store does not outlive its process: import it again";
-  return std::ranges::count(options_.files, "-") > 0
+  return std::ranges::any_of(options_.files, is_stream)
              ? "give it the same input with --resume, and it goes on from here"
              : "the same command goes on from here";
 }
@@ -310,8 +310,8 @@ void add_writing_options(CLI::App& command, ImportOptions& options) {
       ->check(CLI::Range(std::size_t{1}, kMaxBatchItems));
   command.add_flag("--skip-bad", options.rules.skip_bad, "Go past records that cannot be imported");
   add_tier_option(command, "--tier", options.rules.tier, "hot, warm or cold");
-  CLI::Option* resume =
-      command.add_flag("--resume", options.resume, "Go on also with standard input: skip what was imported");
+  CLI::Option* resume = command.add_flag("--resume", options.resume,
+                                         "Go on also with standard input or a pipe: skip what was imported");
   command.add_flag("--restart", options.restart, "Begin anew after an import was broken off")
       ->excludes(resume);
 }

@@ -106,6 +106,12 @@ OpenedInput open_input(const std::string& name, const std::string& format, const
   return opened;
 }
 
+bool is_stream(const std::string& name) {
+  std::error_code problem;
+  const fs::file_status status = fs::status(name, problem);
+  return name == "-" || (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status));
+}
+
 bool is_export(const std::string& name) {
   std::error_code problem;
   if (fs::is_directory(name, problem)) return is_exported_folder(name);

@@ -28,6 +28,10 @@ struct OpenedInput {
 OpenedInput open_input(const std::string& name, const std::string& format, const CsvOptions& csv,
                        const std::stop_token& stop);
 
+/// Whether an input is read once and gone: standard input, a pipe, a terminal. Nothing tells what such a one
+/// gives from what it gave before.
+bool is_stream(const std::string& name);
+
 /// Whether a file or folder is what `db4 export` made: it names its collections itself.
 bool is_export(const std::string& name);
 

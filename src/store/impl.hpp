@@ -17,6 +17,7 @@
 #include "tiering/runner.hpp"
 
 #include <db4/access_tracker.hpp>
+#include <db4/operations.hpp>
 #include <db4/tiered_store.hpp>
 
 namespace db4 {
@@ -58,6 +59,9 @@ class TieredStore::Impl {
   /// Starts what runs by itself: the background, and answering on the live socket where the configuration
   /// wants it. A store without a socket is as good as any: what keeps it from listening is told by stats().
   void start(TieredStore& store);
+  /// To a request on the live socket.
+  OperationReply answer(TieredStore& store, std::string_view json, std::string_view body,
+                        const std::stop_token& stop) const;
   void close();
 
   /// Runs a public call: counts it in, and puts the operation and the document in front of what it throws.

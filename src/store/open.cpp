@@ -89,14 +89,26 @@ void TieredStore::Impl::start(TieredStore& store) {
     if (config_.live.enabled && config_.hot.type != HotType::memory) {
       server_ = std::make_unique<live::Server>(
           config_.hot.path, config_.live.max_clients,
-          [&store](std::string_view json, std::string_view body, const std::stop_token& stop) {
-            return run_operation(store, json, body, stop);
+          [this, &store](std::string_view json, std::string_view body, const std::stop_token& stop) {
+            return answer(store, json, body, stop);
           });
     }
   } catch (const std::exception& error) {
     listen_error_ = std::string("the live socket: ") + error.what();
   }
   background_->start();
+}
+
+OperationReply TieredStore::Impl::answer(TieredStore& store, std::string_view json, std::string_view body,
+                                         const std::stop_token& stop) const {
+  try {
+    return run_operation(store, json, body, stop);
+  } catch (const Error& error) {
+    // Using a store that one closed is a mistake; asking one that somebody else is closing is none.
+    if (error.code() != ErrorCode::invalid_argument || !gate_.closed()) throw;
+    throw Error(ErrorCode::unavailable, "the process that holds the store is closing it",
+                "repeat in a moment");
+  }
 }
 
 TieredStore::Impl::~Impl() {

@@ -123,7 +123,14 @@ kill -INT "$import"
 code=0; wait "$import" || code=$?
 exec 3>&-
 [ "$code" -eq 130 ] || fail "an interrupted import ended with $code"
-out=$(cat summary said); has '"imported":25'; has '"interrupted":true'; has "goes on from here"
+out=$(cat summary said); has '"imported":25'; has '"interrupted":true'; has "with --resume, and it goes on from here"
+# What comes out of a pipe the next time is something else.
+"$db4" import i pipe --json >summary 2>said &
+import=$!
+echo '{"id":"other"}' >pipe
+wait "$import" || fail "an import from a pipe after one that was broken off"
+out=$(cat summary said); has '"imported":1,'; has '"resumed_at":null'
+expect 0 "$db4" get i other
 seq 40 | sed 's/.*/{"id":&}/' >numbers
 expect 0 "$db4" import i --resume numbers; has "imported 40"
 "$db4" import i --batch 10 --json < <(cat numbers; echo '{bad') >summary 2>said && fail "bad line"
