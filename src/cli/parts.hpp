@@ -12,9 +12,9 @@ void add_tier_commands(CommandTree& tree);      ///< tier, explain, promote, dem
 void add_pin_commands(CommandTree& tree);       ///< pin, unpin, pins
 void add_import(CommandTree& tree);
 void add_export(CommandTree& tree);
-void add_stats_command(CommandTree& tree);      ///< stats
-void add_top_command(CommandTree& tree);        ///< top
-void add_config_commands(CommandTree& tree);    ///< config explain, config reference
-void add_face_commands(CommandTree& tree);      ///< help, man, completion
+void add_stats_command(CommandTree& tree);    ///< stats
+void add_top_command(CommandTree& tree);      ///< top
+void add_config_commands(CommandTree& tree);  ///< config explain, config reference
+void add_face_commands(CommandTree& tree);    ///< help, man, completion
 
 }  // namespace db4::cli
