@@ -21,10 +21,14 @@ void check(int code, sqlite3* db) {
 
 constexpr int kUsualReaders = 8;
 
+constexpr int kBusyTimeoutMs = 10'000;
+
 class Connection {
  public:
   Connection(const PeerOptions& options, int connections) {
     check(sqlite3_open((options.path / "sqlite.db").c_str(), &db_), db_);
+    // Connections that are opened at once, or close while another is opened, wait for each other.
+    check(sqlite3_busy_timeout(db_, kBusyTimeoutMs), db_);
     // The cache is each connection's own; mapped pages are shared, so most of it is given as a map.
     const std::string cache_kib =
         std::to_string((options.cache_bytes >> 10) / 16 / static_cast<unsigned>(connections));

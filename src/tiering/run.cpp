@@ -90,6 +90,7 @@ void Runner::Run::promote_candidates() {
   std::size_t index = 0;
   for (; index < ordered.size() && look(); ++index) {
     const std::string& key = ordered[index];
+    if (promoted_in_plan_.contains(key)) continue;
     const auto row = find(key);
     if (!row) continue;
     const Held pinned = held(key);
@@ -122,6 +123,7 @@ MoveOutcome Runner::Run::promote(const std::string& key, const catalog::Row& row
                   .reason = std::move(reason)};
   if (options_.dry_run) {
     planned.order.outcome = MoveOutcome::moved;
+    promoted_in_plan_.insert(key);
   } else {
     runner_.mover_.promote(planned.order);
   }
@@ -174,6 +176,7 @@ std::optional<catalog::Row> Runner::Run::find(const std::string& key) {
 }
 
 bool Runner::Run::consider(const catalog::DueEntry& entry) {
+  if (promoted_in_plan_.contains(entry.key)) return true;
   const std::size_t failed = result_.failed;
   const auto row = find(entry.key);
   if (result_.failed != failed) leave(entry.due_us);

@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -98,6 +99,8 @@ class Runner::Run {
   const MonotonicTime started_;
   TieringResult result_;
   std::vector<Planned> planned_;
+  /// Keys that a dry run promotes: they stay cold, and would be found again, as candidates or as due.
+  std::unordered_set<std::string> promoted_in_plan_;
   std::vector<catalog::ChangeSet> refiles_;
   std::vector<std::pair<std::string, catalog::Row>> tombstones_;
   std::int64_t oldest_left_us_ = std::numeric_limits<std::int64_t>::max();

@@ -66,6 +66,15 @@ TEST_F(PinTest, WhatIsColdComesUpByTheNextRunAndADryRunOnlySaysSo) {
   EXPECT_EQ(store_->run_tiering({.dry_run = true}).moves.size(), 0U);
 }
 
+TEST_F(PinTest, APlanNamesADocumentOnceThatTwoThingsBringUp) {
+  store_->pin({.collection = "docs", .scope = PinScope::collection, .tier = StorageTier::hot});
+  store_->write_bytes("docs", "a", as_bytes("body"), {.tier = StorageTier::cold});
+  const TieringResult plan = store_->run_tiering({.dry_run = true});
+  EXPECT_EQ(plan.moves.size(), 1U);
+  EXPECT_EQ(plan.promoted, 1U);
+  EXPECT_EQ(store_->run_tiering().moves.size(), 1U);
+}
+
 TEST_F(PinTest, WhatIsPinnedToColdGoesWithTheNextRunAndNoReadBringsItBack) {
   put("a");
   store_->pin({.collection = "docs", .scope = PinScope::document, .id = "a", .tier = StorageTier::cold});
