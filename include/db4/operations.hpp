@@ -50,7 +50,11 @@ class DB4_API LiveClient {
   /// Throws what the store over there threw; unsupported where it speaks another version of the protocol;
   /// unavailable where the connection broke, which for an operation that changes something leaves open
   /// whether it did. Connect again then.
-  OperationReply run(std::string_view request_json, std::string_view body = {});
+  ///
+  /// `stop`: an answer is waited for 3 s more, then it throws cancelled, and the connection is gone; whether
+  /// what was asked for was done is open then, too.
+  OperationReply run(std::string_view request_json, std::string_view body = {},
+                     const std::stop_token& stop = {});
 
  private:
   class DB4_INTERNAL State;

@@ -71,7 +71,7 @@ bool ByteReader::fill() {
     if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (count < 0) {
       throw Error(ErrorCode::unavailable, "reading " + name_ + " failed: " + std::strerror(errno),
-                  "check its disk, and import it again");
+                  "check its disk, and run it again");
     }
     end_ += static_cast<std::size_t>(count);
     read_ += static_cast<std::uint64_t>(count);

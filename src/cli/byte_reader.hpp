@@ -35,6 +35,8 @@ class ByteReader {
   /// Goes on at this offset. What cannot be sought, such as a pipe, is read up to there; it cannot go back.
   void seek(std::uint64_t offset);
 
+  /// For messages.
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
   /// A regular file: it has a size, and can be sought.
   [[nodiscard]] bool regular() const noexcept { return regular_; }
 

@@ -8,6 +8,7 @@
 #include <db4/storage.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
 
 namespace db4::cli {
@@ -21,9 +22,17 @@ struct WriteFlags {
 };
 
 void add_write_flags(CLI::App& command, WriteFlags& flags) {
+  // The parser would take -1 for the largest number.
+  const auto check = [](const std::string& word) {
+    std::uint64_t version = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), version);
+    const bool whole = error == std::errc() && end == word.data() + word.size();
+    return whole ? "" : "'" + escape(word) + "' is no version: write a whole number from 0 on";
+  };
   command
       .add_option("--if-version", flags.if_version, "Only if it stands at this version; 0: only if it is new")
-      ->type_name("VERSION");
+      ->type_name("VERSION")
+      ->check(CLI::Validator(check, ""));
 }
 
 void set_write_flags(json& request, const WriteFlags& flags) {
@@ -40,10 +49,12 @@ struct PutOptions {
 };
 
 int put(Context& context, const PutOptions& options) {
-  const std::string body = read_whole(options.file);
+  const std::string body = read_whole(options.file, context.stop());
   json request = request_for("put", options.key);
   set_write_flags(request, options.flags);
-  request["json"] = !options.bytes;
+  // A type of its own says that it is no JSON.
+  const bool other = !options.content_type.empty() && options.content_type.find("json") == std::string::npos;
+  request["json"] = !options.bytes && !other;
   if (!options.content_type.empty()) request["content_type"] = options.content_type;
   const json reply = context.ask(request, body);
   context.session().close();
@@ -169,7 +180,8 @@ void add_put(CommandTree& tree) {
       tree.add({.name = "put",
                 .group = "Documents",
                 .summary = "Write a document from a file or standard input",
-                .details = "JSON is checked; --bytes takes any bytes. A document is at most 64 MiB.",
+                .details = "JSON is checked; --bytes, or a type that is not JSON, takes any bytes. A "
+                           "document is at most 64 MiB.",
                 .examples = "db4 put users 1 alice.json\n"
                             "echo '{\"name\": \"Alice\"}' | db4 put users 1\n"
                             "db4 put users 1 alice.json --if-version 3  # only if nobody wrote since\n"

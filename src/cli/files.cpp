@@ -1,5 +1,6 @@
 #include "files.hpp"
 
+#include "byte_reader.hpp"
 #include "text.hpp"
 
 #include <db4/error.hpp>
@@ -9,12 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <utility>
 
 namespace db4::cli {
@@ -23,45 +21,26 @@ namespace {
 constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::size_t kWritePiece = 1 << 20;
 
-std::string read_all(std::istream& in, const std::string& name) {
+}  // namespace
+
+std::string read_whole(const std::string& file, const std::stop_token& stop) {
+  ByteReader reader(file, stop);
   std::string whole;
-  std::array<char, 1 << 16> part{};
-  while (in.read(part.data(), part.size()) || in.gcount() > 0) {
-    whole.append(part.data(), static_cast<std::size_t>(in.gcount()));
+  for (auto part = reader.available(); !part.empty(); part = reader.available()) {
+    whole.append(part);
+    reader.consume(part.size());
     if (whole.size() > kMaxBodyBytes) {
-      throw Error(ErrorCode::too_large, name + " has more than " + describe_bytes(kMaxBodyBytes),
+      throw Error(ErrorCode::too_large, reader.name() + " has more than " + describe_bytes(kMaxBodyBytes),
                   "store it in parts");
     }
   }
-  if (in.bad())
-    throw Error(ErrorCode::invalid_argument, "cannot read " + name,
-                "check that it is a file, and its permissions");
   return whole;
 }
 
-}  // namespace
-
-std::string read_whole(const std::string& file) {
-  if (file == "-") return read_all(std::cin, "standard input");
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
-    throw Error(ErrorCode::invalid_argument, "cannot read " + file, "check its name and permissions");
-  }
-  return read_all(in, file);
-}
-
 void write_whole(const std::string& file, std::string_view bytes) {
-  const std::string temporary = file + ".part";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  std::error_code problem;
-  if (out) std::filesystem::rename(temporary, file, problem);
-  if (out && !problem) return;
-  std::error_code ignored;
-  std::filesystem::remove(temporary, ignored);
-  throw Error(ErrorCode::permission_denied, "cannot write " + file,
-              "check its folder, space and permissions");
+  OutputFile out(file);
+  out.write(bytes);
+  out.finish();
 }
 
 std::string base64(std::string_view bytes) {
@@ -129,17 +108,28 @@ std::string read_regular(const std::filesystem::path& file) {
   return whole;
 }
 
-OutputFile::OutputFile(std::filesystem::path file)
-    : file_(std::move(file)),
-      temporary_(file_.string() + ".part"),
-      descriptor_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666)) {
-  if (descriptor_ < 0) fail();
+OutputFile::OutputFile(const std::filesystem::path& file) : file_(file) {
+  std::error_code ignored;
+  const std::filesystem::file_status present = std::filesystem::status(file, ignored);
+  const bool exists = std::filesystem::exists(present);
+  if (exists && !std::filesystem::is_regular_file(present)) {
+    // A device or a pipe is written to, never replaced.
+    descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail();
+    return;
+  }
+  // What a link leads to is replaced, not the link; who may read it stays as it was.
+  if (exists) file_ = std::filesystem::canonical(file, ignored);
+  temporary_ = file_.string() + ".part";
+  const mode_t mode = exists ? static_cast<mode_t>(present.permissions()) & 0777U : 0666U;
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (descriptor_ < 0 || (exists && ::fchmod(descriptor_, mode) != 0)) fail();
 }
 
 OutputFile::~OutputFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void OutputFile::fail() const {
@@ -165,7 +155,9 @@ void OutputFile::flush() {
 
 void OutputFile::finish() {
   flush();
-  if (::fsync(descriptor_) != 0 || ::rename(temporary_.c_str(), file_.c_str()) != 0) fail();
+  if (!temporary_.empty()) {
+    if (::fsync(descriptor_) != 0 || ::rename(temporary_.c_str(), file_.c_str()) != 0) fail();
+  }
   ::close(std::exchange(descriptor_, -1));
 }
 

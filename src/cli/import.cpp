@@ -9,9 +9,8 @@
 
 #include <db4/storage.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <array>
 #include <iostream>
 #include <utility>
 
@@ -66,17 +65,28 @@ class Import {
   std::optional<Progress> progress_;
 };
 
+bool looks_like_a_file(const std::string& word) {
+  constexpr std::array<std::string_view, 4> kEndings{".jsonl", ".ndjson", ".json", ".csv"};
+  return std::ranges::any_of(kEndings, [&](std::string_view ending) {
+    return word.size() > ending.size() &&
+           word.compare(word.size() - ending.size(), ending.size(), ending) == 0;
+  });
+}
+
 /// The first argument is the collection, unless the documents name theirs.
 ImportOptions settle_arguments(ImportOptions options) {
   const bool self_named = !options.rules.collection_field.empty() || options.format == "db4";
-  if (!options.collection.empty() && (self_named || is_export(options.collection))) {
+  // An export names its collections itself, unless it is the only thing named that is one.
+  const bool exports = is_export(options.collection) && std::ranges::all_of(options.files, is_export);
+  if (!options.collection.empty() && (self_named || exports)) {
     options.files.insert(options.files.begin(), std::exchange(options.collection, {}));
   }
   std::error_code problem;
-  if (options.files.empty() && ::isatty(STDIN_FILENO) != 0 &&
-      std::filesystem::exists(options.collection, problem)) {
-    throw Error(ErrorCode::invalid_argument, "no collection is named for " + escape(options.collection),
-                "name COLLECTION in front of it");
+  if (options.files.empty() &&
+      (std::filesystem::exists(options.collection, problem) || looks_like_a_file(options.collection))) {
+    throw Error(
+        ErrorCode::invalid_argument, "no collection is named for " + escape(options.collection),
+        "name COLLECTION in front of it; or - behind it, where it is one and standard input is to be read");
   }
   if (options.files.empty()) options.files.emplace_back("-");
   if (std::ranges::count(options.files, "-") > 1) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <string_view>
 
@@ -47,7 +48,8 @@ int run(int argc, const char* const* argv) {
   const int code = tree.run(argc, argv);
   // A full disk behind standard output must not look like success.
   if (std::cout.flush()) return code;
-  std::cerr << "db4: cannot write to standard output; check space there\n";
+  std::cerr << "db4: cannot write to standard output; check space there. What was asked for may be done: "
+               "look first\n";
   return kFailed;
 }
 
@@ -60,6 +62,12 @@ int main(int argc, char** argv) {
     return run(argc, argv);
   } catch (const db4::Error& error) {
     return report(error, json);
+  } catch (const std::filesystem::filesystem_error& error) {
+    const std::string path = error.path1().string();
+    return report(
+        db4::Error(db4::ErrorCode::permission_denied, "cannot use " + path + ": " + error.code().message(),
+                   "check its name and permissions, and those of the folders above it"),
+        json);
   } catch (const std::exception& error) {
     return report(db4::Error(db4::ErrorCode::internal, error.what(), "report it"), json);
   }

@@ -50,7 +50,7 @@ OperationReply Session::ask(const nlohmann::json& request, std::string_view body
   } catch (const nlohmann::json::type_error&) {
     throw Error(ErrorCode::invalid_argument, "a name is not valid UTF-8", "write collection and id in UTF-8");
   }
-  return live_ ? live_->run(text, body) : run_operation(*store_, text, body, stop_);
+  return live_ ? live_->run(text, body, stop_) : run_operation(*store_, text, body, stop_);
 }
 
 void Session::close() {

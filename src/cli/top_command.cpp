@@ -30,7 +30,9 @@ struct TopOptions {
 class Watched {
  public:
   explicit Watched(const Context& context)
-      : config_(context.settings().config()), live_(LiveClient::connect(config_.hot.path)) {
+      : stop_(context.stop()),
+        config_(context.settings().config()),
+        live_(LiveClient::connect(config_.hot.path)) {
     if (!live_) store_ = context.open_store();
   }
 
@@ -40,10 +42,9 @@ class Watched {
     const std::string request = json{{"op", "top"}, {"limit", kListed}}.dump();
     if (!live_) return json::parse(run_operation(*store_, request).json);
     try {
-      return json::parse(live_->run(request).json);
+      return json::parse(live_->run(request, {}, stop_).json);
     } catch (const Error& error) {
-      // What is asked is right: refused as wrong means that the store is just being closed.
-      if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::invalid_argument) throw;
+      if (error.code() != ErrorCode::unavailable) throw;
       throw Error(ErrorCode::unavailable, "the process that held the store has closed it",
                   "run it again to watch whoever opens it next");
     }
@@ -54,6 +55,7 @@ class Watched {
   }
 
  private:
+  std::stop_token stop_;
   TieredStoreConfig config_;
   std::unique_ptr<LiveClient> live_;
   std::unique_ptr<TieredStore> store_;

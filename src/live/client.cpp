@@ -8,7 +8,7 @@ class LiveClient::State {
  public:
   explicit State(net::LocalSocket socket) noexcept : socket_(std::move(socket)) {}
 
-  OperationReply run(std::string_view request_json, std::string_view body) {
+  OperationReply run(std::string_view request_json, std::string_view body, const std::stop_token& stop) {
     const std::scoped_lock one_at_a_time(mutex_);
     if (request_json.size() > kMaxOperationRequestBytes || body.size() > kMaxBodyBytes) {
       throw Error(ErrorCode::too_large, "the request is over the limits of an operation",
@@ -23,6 +23,11 @@ class LiveClient::State {
     const bool sent = live::send_frame(
         socket_,
         {.kind = live::FrameKind::request, .json = std::string(request_json), .body = std::string(body)});
+    if (sent && stop.stop_possible() && !answers(stop)) {
+      socket_.shut_down();
+      throw Error(ErrorCode::cancelled, "interrupted: the process that holds the store does not answer",
+                  "look whether what you asked for was done");
+    }
     // Also where sending failed: whoever refused us may have said why.
     auto frame = live::receive_frame(socket_, live::kMaxReplyBytes, sent ? kLongestOperation : kLastWords);
     if (!frame || !sent) socket_.shut_down();
@@ -36,6 +41,20 @@ class LiveClient::State {
   }
 
  private:
+  /// False where a stop is asked for and no answer comes in the time that is left to it.
+  [[nodiscard]] bool answers(const std::stop_token& stop) const {
+    constexpr std::chrono::milliseconds kGlance{100};
+    std::chrono::milliseconds waited{0};
+    std::chrono::milliseconds since_stop{0};
+    while (!socket_.readable(kGlance) && waited < kLongestOperation) {
+      waited += kGlance;
+      if (stop.stop_requested() && (since_stop += kGlance) > kAnswerAfterStop) return false;
+    }
+    return true;
+  }
+
+  /// Who was stopped still wants to hear what came of it.
+  static constexpr std::chrono::milliseconds kAnswerAfterStop{3'000};
   /// A tiering run has bounds of its own; this one is against a holder that hangs.
   static constexpr std::chrono::milliseconds kLongestOperation{3'600'000};
   static constexpr std::chrono::milliseconds kLastWords{1'000};
@@ -53,8 +72,9 @@ std::unique_ptr<LiveClient> LiveClient::connect(const std::filesystem::path& hot
 LiveClient::LiveClient(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 LiveClient::~LiveClient() = default;
 
-OperationReply LiveClient::run(std::string_view request_json, std::string_view body) {
-  return state_->run(request_json, body);
+OperationReply LiveClient::run(std::string_view request_json, std::string_view body,
+                               const std::stop_token& stop) {
+  return state_->run(request_json, body, stop);
 }
 
 }  // namespace db4

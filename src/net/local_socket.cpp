@@ -123,6 +123,10 @@ bool LocalSocket::receive(std::string& out, std::size_t size, std::chrono::milli
   return true;
 }
 
+bool LocalSocket::readable(std::chrono::milliseconds timeout) const {
+  return wait_for(descriptor_.get(), POLLIN, timeout);
+}
+
 void LocalSocket::shut_down() const noexcept { ::shutdown(descriptor_.get(), SHUT_RDWR); }
 
 bool LocalSocket::peer_may_ask() const noexcept {

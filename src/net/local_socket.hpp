@@ -30,6 +30,8 @@ class LocalSocket {
   /// Exactly `size` bytes into `out`, or false where the other end is gone or sends nothing for `timeout`.
   /// `out` is grown as the bytes come, so that an announced length alone takes no memory.
   bool receive(std::string& out, std::size_t size, std::chrono::milliseconds timeout) const;
+  /// Whether there is something to receive, the other end's going included, before the time is up.
+  [[nodiscard]] bool readable(std::chrono::milliseconds timeout) const;
   /// Makes every call return, here and at the other end.
   void shut_down() const noexcept;
   /// Whether the process at the other end runs as this user, or as root.

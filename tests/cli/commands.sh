@@ -86,6 +86,35 @@ expect 0 "$db4" put blobs b --bytes --content-type image/x-none s/db4.toml
 if [ -w /dev/full ]; then
   expect 1 bash -c '"$0" get blobs b >/dev/full' "$db4"; has "standard output"
 fi
+# Devices, pipes and links are written to, never replaced; who may read a file stays as it was.
+mkfifo out.pipe
+cat out.pipe >out.read &
+reader=$!
+expect 0 "$db4" get blobs b --output out.pipe
+wait "$reader"
+[ -p out.pipe ] && cmp -s out.read s/db4.toml || fail "a pipe was replaced, or got something else"
+: >private; chmod 600 private; ln -s private link
+expect 0 "$db4" get blobs b --output link
+[ -L link ] && cmp -s private s/db4.toml && [ "$(stat -c %a private)" = 600 ] || fail "a link or a mode was replaced"
+if [ -w /dev/full ]; then
+  expect 1 "$db4" get blobs b --output /dev/full; has "No space left"
+  [ -c /dev/full ] || fail "a device was replaced"
+fi
+# Waiting for standard input, it heeds a signal.
+mkfifo in.pipe
+"$db4" put users waits <in.pipe >/dev/null 2>&1 &
+waiting=$!
+exec 3>in.pipe
+for _ in $(seq 100); do grep -q ' db4$\|^db4' "/proc/$waiting/comm" && break; read -rt 0.1 <> <(:) || true; done
+read -rt 0.3 <> <(:) || true
+kill -TERM "$waiting"
+code=0; wait "$waiting" || code=$?
+exec 3>&-
+# 143: the signal came before the program had begun.
+[ "$code" -eq 130 ] || [ "$code" -eq 143 ] || fail "put ended with $code on a signal"
+expect 0 "$db4" put users text --content-type text/plain <<<"no JSON"
+expect 2 "$db4" put users 1 --if-version -1 <<<'{}'; has "no version"
+expect 2 "$db4" import lines.jsonl </dev/null; has "no collection is named"
 expect 0 "$db4" rm users 1
 expect 4 "$db4" rm users 1
 

@@ -47,6 +47,18 @@ expect 0 "$db4" __complete collections; has orders
 expect 4 "$db4" get orders nobody
 kill -0 "$holder" || fail "the process that holds the store ended"
 
+# A holder that hangs does not hold those who ask it.
+kill -STOP "$holder"
+start "$db4" get orders order-1 >/dev/null
+asker=$started_pid
+read -rt 0.5 <> <(:) || true
+kill -TERM "$asker"
+code=0
+wait "$asker" || code=$?
+# 143: the signal came before the program had begun.
+[ "$code" -eq 130 ] || [ "$code" -eq 143 ] || fail "who asked a holder that hangs ended with $code"
+kill -CONT "$holder"
+
 # The store goes while somebody watches it.
 "$db4" top --json --interval 100ms >watched.txt 2>&1 &
 watcher=$!
