@@ -2,25 +2,7 @@
 # Runs the real db4 through its commands and checks what they print and the codes they end with.
 #
 #     tests/cli/commands.sh PATH_OF_DB4
-set -euo pipefail
-
-db4=$(realpath "$1")
-readme_path=$(realpath "$(dirname "$0")/../../README.md")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-unset DB4_STORE
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-# expect CODE COMMAND...: ends with that code; what it printed is in $out.
-expect() {
-  local wanted=$1 code=0
-  shift
-  out=$("$@" 2>&1) || code=$?
-  [ "$code" -eq "$wanted" ] || fail "'$*' ended with $code instead of $wanted: $out"
-}
-has() { [[ "$out" == *"$1"* ]] || fail "no '$1' in: $out"; }
-
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 expect 2 "$db4"
 expect 0 "$db4" --help; has "Exit codes"
 expect 0 "$db4" --version; has "db4 "

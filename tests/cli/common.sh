@@ -36,6 +36,8 @@ until_true() {
   done
   fail "it never came to this: $*"
 }
+# documents STORE COLLECTION: how many there are.
+documents() { "$db4" --store "$1" ls --json | tr -d ' \n' | sed -nE "s/.*\"documents\":([0-9]+)[^}]*\"name\":\"$2\".*/\1/p"; }
 # start COMMAND...: runs in the background until the test ends; its process is $started_pid.
 start() {
   "$@" &

@@ -3,7 +3,7 @@
 #
 #     tests/cli/export.sh PATH_OF_DB4
 document=$(realpath "$(dirname "$0")/../../docs/import-export.md")
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/common.sh"
 
 "$db4" init s --set hot.durability=process >/dev/null
 export DB4_STORE=s
@@ -96,7 +96,7 @@ mkfifo pipe
 "$db4" import held pipe --batch 1 >/dev/null &
 holder=$!
 exec 3>pipe
-wait_for [ -S s/hot/live.sock ]
+until_true [ -S s/hot/live.sock ]
 cmp <("$db4" export c 'other/../é') all.jsonl || fail "the export of a live store differs"
 exec 3>&-
 wait "$holder"

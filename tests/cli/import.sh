@@ -4,7 +4,7 @@
 #     tests/cli/import.sh PATH_OF_DB4
 #
 # DB4_TEST_IMPORT: documents in the import that is killed (500000).
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/common.sh"
 
 "$db4" init s --set hot.durability=process >/dev/null
 export DB4_STORE=s
@@ -102,7 +102,7 @@ for rule in overwrite fail; do
   command=("$db4" import "k-$rule" many.jsonl --generate-ids --on-conflict "$rule" --json)
   "${command[@]}" >/dev/null 2>&1 &
   import=$!
-  wait_for journal_has '"records":[0-9]{4}'
+  until_true journal_has '"records":[0-9]{4}'
   kill -KILL "$import"
   wait "$import" 2>/dev/null && fail "the import was over before it was killed"
   expect 0 "${command[@]}"; has "goes on behind record"; has "\"imported\":$count"; has '"conflicts":0'
@@ -118,7 +118,7 @@ mkfifo pipe
 import=$!
 exec 3>pipe
 seq 25 | sed 's/.*/{"id":&}/' >&3
-wait_for journal_has '"records":20'
+until_true journal_has '"records":20'
 kill -INT "$import"
 code=0; wait "$import" || code=$?
 exec 3>&-
@@ -150,7 +150,7 @@ expect 0 "$db4" import own own.jsonl --on-conflict skip --json; has '"imported":
 "$db4" import held pipe --batch 1 >/dev/null &
 holder=$!
 exec 3>pipe
-wait_for [ -S s/hot/live.sock ]
+until_true [ -S s/hot/live.sock ]
 expect 0 "$db4" import through numbers --json; has '"imported":40'
 expect 0 "$db4" import through numbers --on-conflict skip --json; has '"conflicts":40'
 exec 3>&-
