@@ -11,23 +11,30 @@ namespace {
 
 class MapStore final : public db4::ObjectStore {
  public:
-  void put(std::string_view name, db4::ByteView body, const db4::PutOptions& options) override {
+  using ObjectStore::get_range, ObjectStore::head, ObjectStore::list;
+
+  db4::PutResult put(std::string_view name, db4::ByteView body, const db4::PutOptions& options) override {
     const std::scoped_lock lock(mutex_);
     std::cout << "put of " << body.size() << " bytes\n";
     if (options.only_if_absent && objects_.contains(name)) {
       throw db4::Error(db4::ErrorCode::conflict, "the object exists", "choose another name");
     }
+    if (!options.if_match.empty()) {
+      throw db4::Error(db4::ErrorCode::unsupported, "no etags here", "put without if_match");
+    }
     objects_.insert_or_assign(std::string(name), db4::Bytes(body.begin(), body.end()));
+    return {};  // nothing is proved: db4 reads back what it put
   }
-  std::optional<db4::Bytes> get(std::string_view name, std::uint64_t max_bytes) override {
-    const auto size = head(name);
+  std::optional<db4::Bytes> get(std::string_view name, std::uint64_t max_bytes,
+                                const db4::CallOptions& call) override {
+    const auto size = head(name, call);
     if (size && size->size > max_bytes) {
       throw db4::Error(db4::ErrorCode::too_large, "the object is too large", "ask for more bytes");
     }
-    return get_range(name, 0, max_bytes);
+    return get_range(name, 0, max_bytes, call);
   }
-  std::optional<db4::Bytes> get_range(std::string_view name, std::uint64_t offset,
-                                      std::uint64_t length) override {
+  std::optional<db4::Bytes> get_range(std::string_view name, std::uint64_t offset, std::uint64_t length,
+                                      const db4::CallOptions& /*call*/) override {
     const std::scoped_lock lock(mutex_);
     const auto found = objects_.find(name);
     if (found == objects_.end()) return std::nullopt;
@@ -36,17 +43,18 @@ class MapStore final : public db4::ObjectStore {
     const db4::ByteView part = rest.first(std::min<std::uint64_t>(length, rest.size()));
     return db4::Bytes(part.begin(), part.end());
   }
-  std::optional<db4::ObjectInfo> head(std::string_view name) override {
+  std::optional<db4::ObjectInfo> head(std::string_view name, const db4::CallOptions& /*call*/) override {
     const std::scoped_lock lock(mutex_);
     const auto found = objects_.find(name);
     if (found == objects_.end()) return std::nullopt;
     return db4::ObjectInfo{.name = std::string(name), .size = found->second.size()};
   }
-  bool remove(std::string_view name) override {
+  bool remove(std::string_view name, const db4::CallOptions& /*call*/) override {
     const std::scoped_lock lock(mutex_);
     return objects_.erase(std::string(name)) > 0;
   }
-  db4::ObjectPage list(std::string_view prefix, std::string_view after, std::size_t limit) override {
+  db4::ObjectPage list(std::string_view prefix, std::string_view after, std::size_t limit,
+                       const db4::CallOptions& /*call*/) override {
     const std::scoped_lock lock(mutex_);
     db4::ObjectPage page;
     for (auto at = objects_.lower_bound(prefix); at != objects_.end() && at->first.starts_with(prefix);

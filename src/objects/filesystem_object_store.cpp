@@ -1,6 +1,8 @@
+#include "objects/filesystem_uploads.hpp"
 #include "objects/object_list.hpp"
 #include "objects/object_name.hpp"
 #include "objects/object_stores.hpp"
+#include "objects/part_check.hpp"
 #include "objects/posix_files.hpp"
 
 #include <db4/clock.hpp>
@@ -22,6 +24,7 @@ namespace db4::objects {
 namespace {
 
 constexpr const char* kTemporaryFolder = ".tmp";
+constexpr const char* kNamesLock = ".names.lock";
 constexpr auto kAbandonedAfter = std::chrono::hours{1};
 /// Folders remembered as durable; past this they are forgotten and cost a few syncs again.
 constexpr std::size_t kMaxKnownFolders = 4096;
@@ -40,12 +43,38 @@ class FilesystemObjectStore final : public ObjectStore {
  public:
   explicit FilesystemObjectStore(const std::filesystem::path& root);
 
-  void put(std::string_view name, ByteView body, const PutOptions& options) override;
-  std::optional<Bytes> get(std::string_view name, std::uint64_t max_bytes) override;
-  std::optional<Bytes> get_range(std::string_view name, std::uint64_t offset, std::uint64_t length) override;
-  std::optional<ObjectInfo> head(std::string_view name) override;
-  bool remove(std::string_view name) override;
-  ObjectPage list(std::string_view prefix, std::string_view after, std::size_t limit) override;
+  PutResult put(std::string_view name, ByteView body, const PutOptions& options) override;
+  std::optional<Bytes> get(std::string_view name, std::uint64_t max_bytes, const CallOptions& call) override;
+  std::optional<Bytes> get_range(std::string_view name, std::uint64_t offset, std::uint64_t length,
+                                 const CallOptions& call) override;
+  std::optional<ObjectInfo> head(std::string_view name, const CallOptions& call) override;
+  bool remove(std::string_view name, const CallOptions& call) override;
+  ObjectPage list(std::string_view prefix, std::string_view after, std::size_t limit,
+                  const CallOptions& call) override;
+
+  [[nodiscard]] PartRules part_rules() const override { return kFreePartRules; }
+  std::string begin_multipart(std::string_view name, std::uint64_t part_size, const CallOptions&) override {
+    return uploads_->begin(name, part_size);
+  }
+  ObjectPart put_part(std::string_view name, std::string_view upload_id, std::uint32_t number, ByteView body,
+                      const CallOptions&) override {
+    return uploads_->put_part(name, upload_id, number, body);
+  }
+  PutResult complete_multipart(std::string_view name, std::string_view upload_id,
+                               std::span<const ObjectPart> parts, const CallOptions& call) override;
+  void abort_multipart(std::string_view name, std::string_view upload_id, const CallOptions&) override {
+    uploads_->abort(name, upload_id);
+  }
+  std::optional<ObjectPartPage> list_parts(std::string_view name, std::string_view upload_id,
+                                           std::uint32_t after, std::size_t limit,
+                                           const CallOptions&) override {
+    return uploads_->list_parts(name, upload_id, after, limit);
+  }
+  PendingUploadPage list_multipart(std::string_view prefix, const PendingUpload& after, std::size_t limit,
+                                   const CallOptions&) override {
+    return uploads_->list(prefix, after, limit);
+  }
+  [[nodiscard]] std::string part_digest(ByteView body) const override { return crc_etag(body); }
 
  private:
   struct OpenObject {
@@ -62,13 +91,20 @@ class FilesystemObjectStore final : public ObjectStore {
   std::optional<OpenObject> open_object(std::string_view action, std::string_view name) const;
   Bytes read(const OpenObject& object, std::uint64_t offset, std::uint64_t length,
              std::string_view name) const;
-  bool place(const TemporaryFile& temporary, const std::string& path, bool only_if_absent) const;
+  /// Whether the file at `from` became the object; errno says why not.
+  bool place(const std::string& from, const std::string& to, const PutOptions& options,
+             std::string_view name) const;
+  /// Puts a finished, synced file under the object's name, durably.
+  std::string publish(const std::string& from, std::string_view name, const PutOptions& options);
+  /// Held as long as the file: see place().
+  FileDescriptor lock_names(int kind, std::string_view name) const;
   void ensure_folder(const std::string& folder, std::string_view name);
   void sync_folder(const std::string& folder, std::string_view action, std::string_view name) const;
 
   const std::string root_name_;
   const std::shared_ptr<RandomSource> random_ = system_random();
   FileDescriptor root_;
+  std::optional<FilesystemUploads> uploads_;
   std::mutex folders_mutex_;
   std::unordered_set<std::string> known_folders_;  ///< exist, and would after a power cut
 };
@@ -124,6 +160,7 @@ FilesystemObjectStore::FilesystemObjectStore(const std::filesystem::path& root)
     throw_file_error(errno, "create the .tmp folder", root_name_);
   }
   remove_abandoned_files();
+  uploads_.emplace(root_.get(), root_name_, random_);
 }
 
 /// Creates what is missing of the root, each folder synced into the one above.
@@ -160,37 +197,71 @@ void FilesystemObjectStore::remove_abandoned_files() {
   }
 }
 
-void FilesystemObjectStore::put(std::string_view name, ByteView body, const PutOptions& options) {
+PutResult FilesystemObjectStore::put(std::string_view name, ByteView body, const PutOptions& options) {
   require_object_name(name);
-  const ObjectPath path = object_path(name);
   TemporaryFile temporary(*this, name);
   if (!write_all(temporary.fd(), body)) fail(errno, "put", name);
   if (::fdatasync(temporary.fd()) != 0) fail(errno, "sync", name);
+  PutResult result{.etag = publish(temporary.path(), name, options)};
+  if (!options.only_if_absent) temporary.renamed();
+  return result;
+}
+
+std::string FilesystemObjectStore::publish(const std::string& from, std::string_view name,
+                                           const PutOptions& options) {
+  const ObjectPath path = object_path(name);
+  struct stat status {};
+  if (::fstatat(root_.get(), from.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) fail(errno, "put", name);
   ensure_folder(path.folder, name);
-  bool placed = place(temporary, path.joined(), options.only_if_absent);
+  bool placed = place(from, path.joined(), options, name);
   if (!placed && errno == ENOENT) {  // somebody removed the folder behind our back
     {
       const std::lock_guard lock(folders_mutex_);
       known_folders_.clear();
     }
     ensure_folder(path.folder, name);
-    placed = place(temporary, path.joined(), options.only_if_absent);
+    placed = place(from, path.joined(), options, name);
   }
   if (!placed && errno == EEXIST && options.only_if_absent) {
     throw Error(ErrorCode::conflict, quoted("the object", name) + " exists already", "use another name");
   }
   if (!placed) fail(errno, "put", name);
-  if (!options.only_if_absent) temporary.renamed();
   sync_folder(path.folder, "sync the folder of", name);
+  return etag_of(status);
 }
 
-/// A link fails where the name exists; a rename replaces it. Both are atomic.
-bool FilesystemObjectStore::place(const TemporaryFile& temporary, const std::string& path,
-                                  bool only_if_absent) const {
+/// A link fails where the name exists; a rename replaces it. Both are atomic. What compares an etag needs the
+/// name to itself: it locks out whoever else would replace or remove an object, here and in other processes.
+bool FilesystemObjectStore::place(const std::string& from, const std::string& to, const PutOptions& options,
+                                  std::string_view name) const {
   const int root = root_.get();
-  const char* const from = temporary.path().c_str();
-  return (only_if_absent ? ::linkat(root, from, root, path.c_str(), 0)
-                         : ::renameat(root, from, root, path.c_str())) == 0;
+  if (options.only_if_absent) return ::linkat(root, from.c_str(), root, to.c_str(), 0) == 0;
+  const FileDescriptor names = lock_names(options.if_match.empty() ? LOCK_SH : LOCK_EX, name);
+  if (!options.if_match.empty()) {
+    struct stat held {};
+    const bool exists = ::fstatat(root, to.c_str(), &held, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!exists || etag_of(held) != options.if_match) throw_no_match(name);
+  }
+  return ::renameat(root, from.c_str(), root, to.c_str()) == 0;
+}
+
+FileDescriptor FilesystemObjectStore::lock_names(int kind, std::string_view name) const {
+  FileDescriptor file = open_at(root_.get(), kNamesLock, O_RDONLY | O_CREAT, 0666);
+  int locked = -1;
+  do locked = file.open() ? ::flock(file.get(), kind) : -1;
+  while (locked != 0 && errno == EINTR);
+  // Without locks (a file system that has none) only conditions cannot be kept.
+  if (locked != 0 && kind == LOCK_EX) fail(errno, "lock the names for", name);
+  return file;
+}
+
+PutResult FilesystemObjectStore::complete_multipart(std::string_view name, std::string_view upload_id,
+                                                    std::span<const ObjectPart> parts,
+                                                    const CallOptions& /*call*/) {
+  PutResult result;
+  uploads_->complete(name, upload_id, parts,
+                     [&](const std::string& path) { result.etag = publish(path, name, {}); });
+  return result;
 }
 
 /// Creates the folder and those above it, and syncs each into its parent, also where it exists already:
@@ -243,7 +314,8 @@ Bytes FilesystemObjectStore::read(const OpenObject& object, std::uint64_t offset
   return bytes;
 }
 
-std::optional<Bytes> FilesystemObjectStore::get(std::string_view name, std::uint64_t max_bytes) {
+std::optional<Bytes> FilesystemObjectStore::get(std::string_view name, std::uint64_t max_bytes,
+                                                const CallOptions& /*call*/) {
   const auto object = open_object("get", name);
   if (!object) return std::nullopt;
   if (object->size > max_bytes) {
@@ -256,26 +328,28 @@ std::optional<Bytes> FilesystemObjectStore::get(std::string_view name, std::uint
 }
 
 std::optional<Bytes> FilesystemObjectStore::get_range(std::string_view name, std::uint64_t offset,
-                                                      std::uint64_t length) {
+                                                      std::uint64_t length, const CallOptions& /*call*/) {
   const auto object = open_object("get a range of", name);
   if (!object) return std::nullopt;
   const std::uint64_t begin = std::min(offset, object->size);
   return read(*object, begin, std::min(length, object->size - begin), name);
 }
 
-std::optional<ObjectInfo> FilesystemObjectStore::head(std::string_view name) {
+std::optional<ObjectInfo> FilesystemObjectStore::head(std::string_view name, const CallOptions& /*call*/) {
   require_object_name(name);
   struct stat status {};
   if (::fstatat(root_.get(), object_path(name).joined().c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return std::nullopt;
     fail(errno, "look at", name);
   }
-  return ObjectInfo{std::string(name), static_cast<std::uint64_t>(status.st_size), modified_time(status)};
+  return ObjectInfo{std::string(name), static_cast<std::uint64_t>(status.st_size), modified_time(status),
+                    etag_of(status)};
 }
 
-bool FilesystemObjectStore::remove(std::string_view name) {
+bool FilesystemObjectStore::remove(std::string_view name, const CallOptions& /*call*/) {
   require_object_name(name);
   const ObjectPath path = object_path(name);
+  const FileDescriptor names = lock_names(LOCK_SH, name);
   const bool removed = ::unlinkat(root_.get(), path.joined().c_str(), 0) == 0;
   if (!removed && errno != ENOENT) fail(errno, "remove", name);
   // Also where there was nothing: a remove that was cut off may have come before this one.
@@ -286,7 +360,8 @@ bool FilesystemObjectStore::remove(std::string_view name) {
   return removed;
 }
 
-ObjectPage FilesystemObjectStore::list(std::string_view prefix, std::string_view after, std::size_t limit) {
+ObjectPage FilesystemObjectStore::list(std::string_view prefix, std::string_view after, std::size_t limit,
+                                       const CallOptions& /*call*/) {
   require_list_limit(limit);
   return list_objects(root_.get(), root_name_, prefix, after, limit);
 }

@@ -132,7 +132,8 @@ class Walk {
       throw_file_error(errno, "list \"" + entry.name + "\"", root_name_);
     }
     if (!S_ISREG(status.st_mode)) return;
-    page_.objects.push_back({entry.name, static_cast<std::uint64_t>(status.st_size), modified_time(status)});
+    page_.objects.push_back(
+        {entry.name, static_cast<std::uint64_t>(status.st_size), modified_time(status), etag_of(status)});
   }
 
   const int root_fd_;
@@ -149,6 +150,13 @@ TimePoint modified_time(const struct stat& status) noexcept {
   const auto since =
       std::chrono::seconds{status.st_mtim.tv_sec} + std::chrono::nanoseconds{status.st_mtim.tv_nsec};
   return TimePoint{std::chrono::duration_cast<std::chrono::microseconds>(since)};
+}
+
+std::string etag_of(const struct stat& status) {
+  const std::uint64_t modified = static_cast<std::uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000U +
+                                 static_cast<std::uint64_t>(status.st_mtim.tv_nsec);
+  return std::to_string(status.st_ino) + "-" + std::to_string(modified) + "-" +
+         std::to_string(status.st_size);
 }
 
 std::vector<std::string> entries_of(int root_fd, const std::string& folder, const std::string& root_name) {

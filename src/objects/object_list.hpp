@@ -8,6 +8,9 @@
 namespace db4::objects {
 
 TimePoint modified_time(const struct stat& status) noexcept;
+/// Tells the file from every other one that had its name: files never change in place, and what replaces one
+/// is another inode, or the same one later.
+std::string etag_of(const struct stat& status);
 
 /// The names in a folder (relative to `root_fd`) but "." and "..", in no order; none where it does not exist.
 /// Throws as throw_file_error.

@@ -19,6 +19,12 @@ struct ObjectStoreFactory {
   std::string name;
   std::function<std::shared_ptr<ObjectStore>()> make;
   std::function<void()> cleanup = [] {};
+  // What an implementation may declare that it does not do; the contract says how it refuses.
+  bool if_match = true;
+  bool only_if_absent = true;
+  bool multipart = true;
+  /// Whether remove() tells whether there was an object.
+  bool remove_tells = true;
 };
 
 inline void PrintTo(const ObjectStoreFactory& factory, std::ostream* out) { *out << factory.name; }

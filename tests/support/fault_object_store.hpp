@@ -13,8 +13,21 @@
 
 namespace db4::testing {
 
-enum class ObjectOperation : std::uint8_t { put, get, get_range, head, remove, list };
-inline constexpr std::size_t kObjectOperations = 6;
+enum class ObjectOperation : std::uint8_t {
+  put,
+  get,
+  get_range,
+  head,
+  remove,
+  list,
+  begin_multipart,
+  put_part,
+  complete_multipart,
+  abort_multipart,
+  list_parts,
+  list_multipart,
+};
+inline constexpr std::size_t kObjectOperations = 12;
 
 /// Where an operation fails: before it reached the store, or after it took effect (the answer was lost).
 enum class FaultPoint : std::uint8_t { before, after };
@@ -23,13 +36,13 @@ enum class FaultPoint : std::uint8_t { before, after };
 ///
 ///     auto faulty = std::make_shared<FaultObjectStore>(objects::make_memory_object_store());
 ///     faulty->fail_nth(ObjectOperation::put, 2, FaultPoint::after);  // the second put from now
-class FaultObjectStore final : public ObjectStore {
+class FaultObjectStore final : public ObjectStoreLayer {
  public:
   /// Runs before each operation, with no lock held: a sequence point where a test may wait, look, or throw.
   using Hook = std::function<void(ObjectOperation operation, std::string_view name)>;
 
   explicit FaultObjectStore(std::shared_ptr<ObjectStore> under, std::uint64_t seed = 1)
-      : under_(std::move(under)), random_(seed) {}
+      : ObjectStoreLayer(std::move(under)), random_(seed) {}
 
   /// The n-th operation of that kind from now (1: the next) fails, once. A later call replaces it.
   void fail_nth(ObjectOperation operation, std::uint64_t n, FaultPoint point,
@@ -71,24 +84,63 @@ class FaultObjectStore final : public ObjectStore {
     return plans_[static_cast<std::size_t>(operation)].failed;
   }
 
-  using ObjectStore::put;
-  void put(std::string_view name, ByteView body, const PutOptions& options) override {
-    run(ObjectOperation::put, name, [&] { return under_->put(name, body, options), true; });
+  using ObjectStoreLayer::get, ObjectStoreLayer::get_range, ObjectStoreLayer::head, ObjectStoreLayer::list,
+      ObjectStoreLayer::put, ObjectStoreLayer::remove;
+
+  PutResult put(std::string_view name, ByteView body, const PutOptions& options) override {
+    return run(ObjectOperation::put, name, [&] { return under().put(name, body, options); });
   }
-  std::optional<Bytes> get(std::string_view name, std::uint64_t max_bytes) override {
-    return run(ObjectOperation::get, name, [&] { return under_->get(name, max_bytes); });
+  std::optional<Bytes> get(std::string_view name, std::uint64_t max_bytes, const CallOptions& call) override {
+    return run(ObjectOperation::get, name, [&] { return under().get(name, max_bytes, call); });
   }
-  std::optional<Bytes> get_range(std::string_view name, std::uint64_t offset, std::uint64_t length) override {
-    return run(ObjectOperation::get_range, name, [&] { return under_->get_range(name, offset, length); });
+  std::optional<Bytes> get_range(std::string_view name, std::uint64_t offset, std::uint64_t length,
+                                 const CallOptions& call) override {
+    return run(ObjectOperation::get_range, name,
+               [&] { return under().get_range(name, offset, length, call); });
   }
-  std::optional<ObjectInfo> head(std::string_view name) override {
-    return run(ObjectOperation::head, name, [&] { return under_->head(name); });
+  std::optional<ObjectInfo> head(std::string_view name, const CallOptions& call) override {
+    return run(ObjectOperation::head, name, [&] { return under().head(name, call); });
   }
-  bool remove(std::string_view name) override {
-    return run(ObjectOperation::remove, name, [&] { return under_->remove(name); });
+  bool remove(std::string_view name, const CallOptions& call) override {
+    return run(ObjectOperation::remove, name, [&] { return under().remove(name, call); });
   }
-  ObjectPage list(std::string_view prefix, std::string_view after, std::size_t limit) override {
-    return run(ObjectOperation::list, prefix, [&] { return under_->list(prefix, after, limit); });
+  std::vector<RemoveFailure> remove_many(std::span<const std::string> names,
+                                         const CallOptions& call) override {
+    return ObjectStore::remove_many(names, call);  // one by one, so that each may fail
+  }
+  ObjectPage list(std::string_view prefix, std::string_view after, std::size_t limit,
+                  const CallOptions& call) override {
+    return run(ObjectOperation::list, prefix, [&] { return under().list(prefix, after, limit, call); });
+  }
+  std::string begin_multipart(std::string_view name, std::uint64_t part_size,
+                              const CallOptions& call) override {
+    return run(ObjectOperation::begin_multipart, name,
+               [&] { return under().begin_multipart(name, part_size, call); });
+  }
+  ObjectPart put_part(std::string_view name, std::string_view upload_id, std::uint32_t number, ByteView body,
+                      const CallOptions& call) override {
+    return run(ObjectOperation::put_part, name,
+               [&] { return under().put_part(name, upload_id, number, body, call); });
+  }
+  PutResult complete_multipart(std::string_view name, std::string_view upload_id,
+                               std::span<const ObjectPart> parts, const CallOptions& call) override {
+    return run(ObjectOperation::complete_multipart, name,
+               [&] { return under().complete_multipart(name, upload_id, parts, call); });
+  }
+  void abort_multipart(std::string_view name, std::string_view upload_id, const CallOptions& call) override {
+    run(ObjectOperation::abort_multipart, name,
+        [&] { return under().abort_multipart(name, upload_id, call), true; });
+  }
+  std::optional<ObjectPartPage> list_parts(std::string_view name, std::string_view upload_id,
+                                           std::uint32_t after, std::size_t limit,
+                                           const CallOptions& call) override {
+    return run(ObjectOperation::list_parts, name,
+               [&] { return under().list_parts(name, upload_id, after, limit, call); });
+  }
+  PendingUploadPage list_multipart(std::string_view prefix, const PendingUpload& after, std::size_t limit,
+                                   const CallOptions& call) override {
+    return run(ObjectOperation::list_multipart, prefix,
+               [&] { return under().list_multipart(prefix, after, limit, call); });
   }
 
  private:
@@ -142,7 +194,6 @@ class FaultObjectStore final : public ObjectStore {
                 "it was ordered by the test");
   }
 
-  const std::shared_ptr<ObjectStore> under_;
   mutable std::mutex mutex_;
   std::array<Plan, kObjectOperations> plans_;
   Hook hook_;
