@@ -4,7 +4,9 @@
 #include "base/striped_counter.hpp"
 #include "catalog/catalog.hpp"
 #include "codec/segment.hpp"
+#include "cold/catalog_sessions.hpp"
 #include "cold/single_flight.hpp"
+#include "cold/upload_engine.hpp"
 
 #include <db4/clock.hpp>
 #include <db4/cold_storage.hpp>
@@ -24,7 +26,7 @@ namespace db4 {
 /// The life of an object: its intent is committed, it is put and read back, and the batch that names it in a
 /// row (or registers it as a segment) removes the intent. Freed, it enters the garbage, and is deleted after
 /// the grace.
-class ColdStorage::State {
+class ColdStorage::State : private cold::UploadHooks {
  public:
   State(catalog::Catalog& catalog, std::shared_ptr<ObjectStore> objects, std::shared_ptr<Clock> clock,
         std::shared_ptr<RandomSource> random, ColdConfig config);
@@ -61,11 +63,34 @@ class ColdStorage::State {
   [[nodiscard]] std::shared_lock<std::shared_mutex> hold_open();
   void close();
 
+  // large_documents.cpp, read_large.cpp
+  UploadResult write_large(std::string_view collection, std::string_view id, const ByteSource& source,
+                           const UploadOptions& options);
+  UploadResult resume_upload(std::string_view upload_id, const ByteSource& source,
+                             const UploadOptions& options);
+  [[nodiscard]] cold::UploadEngine& uploads() noexcept { return uploads_; }
+  UploadCleanup clean_up_uploads(std::chrono::milliseconds age);
+  /// Those past cold.upload_expiry, without looking for strangers.
+  UploadCleanup expire_uploads() { return uploads_.clean_up(config_.upload_expiry, std::nullopt); }
+  std::optional<ReadLargeResult> read_large(std::string_view collection, std::string_view id,
+                                            const ByteSink& sink, const ByteRange& range,
+                                            const ReadLargeOptions& options);
+
   GarbageResult collect_garbage(const GarbageOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
 
  private:
+  class FramedReader;
+  void before_complete(const UploadSession& session) override;
+  bool still_announced(const UploadSession& session) override;
+  std::string new_object(const UploadSession& session) override;
+  std::optional<Version> already_document(const UploadSession& session) override;
+  Version object_ready(const UploadSession& session) override;
+  void give_up(const UploadSession& session) noexcept override;
+  [[nodiscard]] detail::BlockRef fetch_framed(const catalog::ColdPlace& place, std::string_view key,
+                                              Version version);
+  [[nodiscard]] std::optional<detail::BlockRef> small_body(std::string_view key, const catalog::Row& row);
   void put_and_verify(const std::string& object, std::string_view bytes);
   [[nodiscard]] detail::BlockRef fetch(const catalog::ColdPlace& place, std::string_view key,
                                        Version version);
@@ -83,6 +108,7 @@ class ColdStorage::State {
   StripedCounter puts_;
   StripedCounter gets_;
   StripedCounter deletes_;
+  cold::UploadEngine uploads_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };

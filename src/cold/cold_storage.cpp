@@ -30,6 +30,7 @@ std::shared_lock<std::shared_mutex> ColdStorage::State::hold_open() {
 }
 
 void ColdStorage::State::close() {
+  uploads_.close();  // what is being sent is left to be resumed
   const std::unique_lock lock(closing_);
   closed_ = true;
 }
@@ -42,7 +43,8 @@ ColdStorage::State::State(catalog::Catalog& catalog, std::shared_ptr<ObjectStore
       clock_(std::move(clock)),
       random_(std::move(random)),
       config_(std::move(config)),
-      flights_(clock_) {}
+      flights_(clock_),
+      uploads_(objects_, std::make_shared<cold::CatalogSessionStore>(catalog_), clock_, random_, *this) {}
 
 detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::string_view key,
                                           Version version, MonotonicTime deadline,
@@ -53,6 +55,7 @@ detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::
 
 detail::BlockRef ColdStorage::State::fetch(const catalog::ColdPlace& place, std::string_view key,
                                            Version version) {
+  if (place.framed) return fetch_framed(place, key, version);
   gets_.add();
   const auto record = objects_->get_range(place.object, place.offset, place.length);
   if (!record) return {};

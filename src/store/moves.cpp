@@ -184,6 +184,8 @@ TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
     const GarbageResult garbage =
         cold_.collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop});
     if (garbage.failed_objects > 0) result.errors.push_back("garbage: " + garbage.first_error);
+    const UploadCleanup uploads = cold_.state().expire_uploads();
+    if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
     catalog_->trim_changes();
     try {
       take_sample(/*closing=*/false);
