@@ -56,7 +56,11 @@ detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::
 
 detail::BlockRef ColdStorage::State::fetch(const catalog::ColdPlace& place, std::string_view key,
                                            Version version, const CallOptions& call) {
-  const auto record = objects_->get_range(place.object, place.offset, place.length, call);
+  auto record = objects_->get_range(place.object, place.offset, place.length, call);
+  // An answer may be cut short where a store does not notice; only an object that is short is damaged.
+  if (record && record->size() < place.length) {
+    record = objects_->get_range(place.object, place.offset, place.length, call);
+  }
   if (!record) return {};
   return codec::decode_record(
       as_text(*record),
