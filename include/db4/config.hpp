@@ -93,6 +93,26 @@ struct ColdConfig {
   /// Puts a readable part (from collection and id) at the end of object names, for people who browse the
   /// folder.
   bool readable_names = false;
+
+  // How the object store is asked. All of it holds for every type, and for a store given by Components too
+  // (Components::bare_object_store).
+  /// One request with all its repetitions takes at most this long, and a second more for each MiB that it
+  /// carries; then it fails with `unavailable`. 0: no bound.
+  std::chrono::milliseconds request_timeout = 60s;
+  /// Attempts of one request, where the store is unavailable; 1: nothing is repeated. A request that the
+  /// store refuses is never repeated.
+  std::uint32_t max_attempts = 5;
+  /// The pause before the n-th repetition is drawn from 0 to retry_base_delay * 2^(n-1), or to
+  /// retry_max_delay.
+  std::chrono::milliseconds retry_base_delay = 100ms;
+  std::chrono::milliseconds retry_max_delay = 10s;
+  /// Requests at once; more wait for their turn. 0: no bound.
+  std::size_t max_requests_in_flight = 64;
+  /// Requests begun in a second, repetitions included; 0: no bound.
+  std::uint64_t max_reads_per_second = 0;
+  std::uint64_t max_writes_per_second = 0;
+  std::uint64_t max_deletes_per_second = 0;
+  std::uint64_t max_lists_per_second = 0;
 };
 
 /// When reading a cold or warm document makes hot its home. Converts from bool: true is `always`, false is

@@ -10,6 +10,7 @@
 #include <db4/hot_storage.hpp>
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
+#include <db4/object_operation.hpp>
 #include <db4/object_store.hpp>
 #include <db4/operations.hpp>
 #include <db4/pin.hpp>

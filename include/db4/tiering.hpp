@@ -55,7 +55,10 @@ struct TieringResult {
   std::chrono::milliseconds duration{0};
   std::vector<Move> moves = {};  ///< made (or planned, in a dry run), at most kMaxReportedMoves of them
   std::vector<std::string> errors = {};  ///< the first few messages behind `failed`
-  bool more = false;                     ///< stopped at a bound: more is due
+  /// Why the run left what was due where it is: the cold tier is away, and the next run tries it again.
+  /// Empty: it did not.
+  std::string stopped_by = {};
+  bool more = false;  ///< stopped at a bound: more is due
 };
 
 inline constexpr std::size_t kMaxReportedMoves = 10'000;

@@ -184,6 +184,26 @@ void add_warm_and_cold(std::vector<Setting>& all) {
       flag("cold.readable_names", k, &K::readable_names, "end objects' names with collection and id"));
 }
 
+void add_requests(std::vector<Setting>& all) {
+  using K = ColdConfig;
+  const auto k = &C::cold;
+  all.push_back(duration("cold.request_timeout", k, &K::request_timeout,
+                         "a request to the object store with all its repetitions, and a second more for each "
+                         "MiB; 0ms: no bound"));
+  all.push_back(number("cold.max_attempts", k, &K::max_attempts,
+                       "of a request where the store is unavailable; 1: nothing is repeated"));
+  all.push_back(duration("cold.retry_base_delay", k, &K::retry_base_delay,
+                         "the first repetition waits up to this, each further one up to twice as long"));
+  all.push_back(
+      duration("cold.retry_max_delay", k, &K::retry_max_delay, "but no repetition longer than this"));
+  all.push_back(
+      number("cold.max_requests_in_flight", k, &K::max_requests_in_flight, "requests at once; 0: no bound"));
+  all.push_back(number("cold.max_reads_per_second", k, &K::max_reads_per_second, "0: no bound"));
+  all.push_back(number("cold.max_writes_per_second", k, &K::max_writes_per_second, "0: no bound"));
+  all.push_back(number("cold.max_deletes_per_second", k, &K::max_deletes_per_second, "0: no bound"));
+  all.push_back(number("cold.max_lists_per_second", k, &K::max_lists_per_second, "0: no bound"));
+}
+
 void add_tiering(std::vector<Setting>& all) {
   using T = TieringConfig;
   const auto t = &C::tiering;
@@ -251,6 +271,7 @@ const std::vector<Setting>& all_settings() {
     std::vector<Setting> made;
     add_hot(made);
     add_warm_and_cold(made);
+    add_requests(made);
     add_tiering(made);
     add_rest(made);
     return made;

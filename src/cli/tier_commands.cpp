@@ -53,6 +53,7 @@ void add_part(json& total, const json& part) {
     }
   }
   total["more"] = part.at("more");
+  total["stopped_by"] = part.at("stopped_by");
 }
 
 /// In parts, so that a stop that is asked for comes soon, also where another process does the work.
@@ -71,7 +72,7 @@ json run_in_parts(Context& context, const RunOptions& options) {
     const std::size_t moved = part.at("promoted").get<std::size_t>() + part.at("demoted").get<std::size_t>();
     left -= std::min(left, moved);
     bytes_left -= std::min(bytes_left, part.at("bytes_moved").get<std::uint64_t>());
-    const bool stuck = moved == 0 || part.at("failed") != 0;
+    const bool stuck = moved == 0 || part.at("failed") != 0 || part.at("stopped_by") != "";
     if (options.dry_run || !part.at("more").get<bool>() || stuck || left == 0 || bytes_left == 0)
       return total;
     if (context.interrupted()) return total;
@@ -96,7 +97,10 @@ void print_run(const Terminal& terminal, const json& result) {
             << describe_count(result.at("skipped")) << ", failed " << describe_count(result.at("failed"))
             << ", " << describe_bytes(result.at("bytes_moved")) << "\n";
   for (const json& error : result.at("errors")) std::cerr << "db4: " << error.get<std::string>() << "\n";
-  if (result.at("more").get<bool>()) std::cout << "more is due: run again, or raise --max-operations\n";
+  if (const auto why = result.at("stopped_by").get<std::string>(); !why.empty()) {
+    std::cerr << "db4: the run gave up: " << why << "\n";
+  } else if (result.at("more").get<bool>())
+    std::cout << "more is due: run again, or raise --max-operations\n";
 }
 
 int run_tiering(Context& context, const RunOptions& options) {

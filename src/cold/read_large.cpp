@@ -89,8 +89,9 @@ class FileInTheMaking {
 /// One framed record in the object store. Thread-safe.
 class ColdStorage::State::FramedReader {
  public:
-  FramedReader(State& state, const catalog::ColdPlace& place, std::string_view key, Version version)
-      : state_(state), object_(place.object), layout_(load(key, place, version)) {
+  FramedReader(State& state, const catalog::ColdPlace& place, std::string_view key, Version version,
+               const CallOptions& call)
+      : state_(state), object_(place.object), layout_(load(key, place, version, call)) {
     if (layout_.record_length() != place.length) {
       throw Error(ErrorCode::corrupt, "the object " + object_ + " says another length than the catalogue",
                   "check the cold tier, and restore the object from a backup");
@@ -108,8 +109,9 @@ class ColdStorage::State::FramedReader {
   }
 
  private:
-  codec::FramedLayout load(std::string_view key, const catalog::ColdPlace& place, Version version) const {
-    const Bytes start = get(0, codec::kMaxHeaderBytes, {});
+  codec::FramedLayout load(std::string_view key, const catalog::ColdPlace& place, Version version,
+                           const CallOptions& call) const {
+    const Bytes start = get(0, codec::kMaxHeaderBytes, call);
     return {as_text(start),
             {.collection = catalog::collection_of(key),
              .id = catalog::id_of(key),
@@ -118,7 +120,6 @@ class ColdStorage::State::FramedReader {
 
   Bytes get(std::uint64_t offset, std::uint64_t length, const CallOptions& call) const {
     const auto open = state_.hold_open();
-    state_.gets_.add();
     auto bytes = state_.objects_->get_range(object_, offset, length, call);
     if (!bytes) throw_gone();
     return std::move(*bytes);
@@ -130,9 +131,9 @@ class ColdStorage::State::FramedReader {
 };
 
 detail::BlockRef ColdStorage::State::fetch_framed(const catalog::ColdPlace& place, std::string_view key,
-                                                  Version version) {
+                                                  Version version, const CallOptions& call) {
   try {
-    const FramedReader reader(*this, place, key, version);
+    const FramedReader reader(*this, place, key, version, call);
     const codec::FramedLayout& layout = reader.layout();
     if (layout.content_length() > kMaxBodyBytes) {
       throw Error(ErrorCode::too_large,
@@ -146,7 +147,7 @@ detail::BlockRef ColdStorage::State::fetch_framed(const catalog::ColdPlace& plac
     block->version = version;
     block->created_at_us = layout.created_at().time_since_epoch().count();
     block->updated_at_us = layout.updated_at().time_since_epoch().count();
-    reader.read(0, layout.frames(), std::as_writable_bytes(std::span(block->mutable_body(), size)), {});
+    reader.read(0, layout.frames(), std::as_writable_bytes(std::span(block->mutable_body(), size)), call);
     return block;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::conflict) return {};  // gone: whoever asks looks at the row again
@@ -159,7 +160,7 @@ std::optional<detail::BlockRef> ColdStorage::State::small_body(std::string_view 
                                                                const catalog::Row& row) {
   if (row.hot()) return catalog_.load_body(key, row);
   if (row.cold->framed) return std::nullopt;
-  return read(*row.cold, key, row.version, MonotonicTime::max(), {});
+  return read(*row.cold, key, row.version, CallOptions{});
 }
 
 std::optional<ReadLargeResult> ColdStorage::State::read_large(std::string_view collection,
@@ -187,7 +188,7 @@ std::optional<ReadLargeResult> ColdStorage::State::read_large(std::string_view c
     return result;
   }
 
-  const FramedReader reader(*this, *row->cold, key, row->version);
+  const FramedReader reader(*this, *row->cold, key, row->version, {.stop = options.stop});
   const std::uint64_t frame = reader.layout().frame_bytes();
   const std::uint64_t piece_frames = std::max<std::uint64_t>(1, kPieceBytes / frame);
   const std::uint64_t last = end == range.offset ? range.offset / frame : (end + frame - 1) / frame;

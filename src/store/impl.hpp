@@ -116,7 +116,7 @@ class TieredStore::Impl {
                      MonotonicTime deadline, std::vector<WriteResult>& results);
   void plan_item(WriteAttempt& attempt, std::string_view collection, const Item& item,
                  const WriteOptions& options);
-  void put_cold_items(WriteAttempt& attempt);
+  void put_cold_items(WriteAttempt& attempt, const CallOptions& call);
   void check_if_version(std::optional<Version> wanted, Version current);
   bool remove_document(const std::string& key, const RemoveOptions& options);
   bool remove_copy(const std::string& key, const RemoveOptions& options);
@@ -130,6 +130,8 @@ class TieredStore::Impl {
   bool add_cold_copy(const std::string& key, const catalog::Row& row, const detail::BlockRef& block);
   void finish_hand_move(const tiering::MoveOrder& order, StorageTier from);
   void drain_accesses();
+  /// What of cold a run puts in order when its moves are made.
+  void clean_cold(const TieringOptions& options, TieringResult& result);
   void relieve_within(const TieringOptions& options, TieringResult& result);
   void relieve_pressure(const std::stop_token& stop);
   void scheduled_run(const std::stop_token& stop);

@@ -1,5 +1,6 @@
 // Puts a store together, and takes it apart.
 #include "catalog/spaces.hpp"
+#include "objects/layer_stack.hpp"
 #include "objects/object_stores.hpp"
 #include "store/impl.hpp"
 #include "warm/warm_caches.hpp"
@@ -40,10 +41,19 @@ std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<W
   return warm::make_memory_warm_cache(config.max_size);
 }
 
-std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_ptr<ObjectStore> given) {
-  if (given) return given;
+std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config) {
   if (config.type == ColdType::memory) return objects::make_memory_object_store();
   return objects::make_filesystem_object_store(config.path);
+}
+
+/// A store that is given gets the layers too: whoever writes one should not have to write retries, and most
+/// are over a network.
+objects::LayeredStore open_layered(const ColdConfig& config, const Components& components,
+                                   const std::shared_ptr<Clock>& clock,
+                                   const std::shared_ptr<RandomSource>& random) {
+  auto store = components.object_store ? components.object_store : open_objects(config);
+  if (components.object_store && components.bare_object_store) return objects::add_metrics(store, clock);
+  return objects::add_layers(std::move(store), config, clock, random);
 }
 
 }  // namespace
@@ -67,7 +77,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
             {.ttl = config_.warm.ttl, .stale_while_revalidate = config_.warm.stale_while_revalidate},
             [this](std::function<void()> task) { return refreshers_.try_submit(std::move(task)); }),
       cold_(std::make_unique<ColdStorage::State>(
-          *catalog_, open_objects(config_.cold, components.object_store), clock_, random_, config_.cold)),
+          *catalog_, open_layered(config_.cold, components, clock_, random_), clock_, random_, config_.cold)),
       mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
       runner_(*catalog_, hot_.state(), warm_, mover_, clock_, config_.tiering,
               config_.warm.max_size > 0 || components.warm_cache != nullptr, config_.hot.max_body_size,

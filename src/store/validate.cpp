@@ -25,6 +25,22 @@ void check_tiering(const TieringConfig& tiering) {
   }
 }
 
+void check_requests(const ColdConfig& cold) {
+  if (cold.max_attempts == 0 || cold.max_attempts > 100) {
+    refuse("cold.max_attempts is not from 1 to 100", "set it in range; 1 repeats nothing");
+  }
+  if (cold.request_timeout < 0ms || cold.retry_base_delay < 0ms || cold.retry_max_delay < 0ms ||
+      cold.retry_base_delay > 1h) {
+    refuse("cold.request_timeout, retry_base_delay or retry_max_delay is negative, or the base over an hour",
+           "set them to 0 or more");
+  }
+  for (const std::uint64_t rate : {cold.max_reads_per_second, cold.max_writes_per_second,
+                                   cold.max_deletes_per_second, cold.max_lists_per_second}) {
+    if (rate > 1'000'000)
+      refuse("a rate of the cold tier is over 1,000,000 a second", "set it to 0: no bound");
+  }
+}
+
 }  // namespace
 
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id) {
@@ -90,6 +106,7 @@ void check_config(const TieredStoreConfig& config, const Components& components)
     refuse("stats.sample_interval is negative, or stats.max_samples is not from 16 to 100,000",
            "set them in range; sample_interval 0 keeps no samples");
   }
+  check_requests(config.cold);
   codec::check_compression_level(config.cold.compression, config.cold.compression_level);
   check_tiering(config.tiering);
 }

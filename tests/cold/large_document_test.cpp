@@ -32,6 +32,7 @@ class LargeDocumentTest : public ::testing::Test {
   }
   TieredStoreConfig config() const {
     return {.hot = {.type = kDiskEngine, .path = folder_.path() / "hot", .durability = Durability::process},
+            .cold = {.max_attempts = 1},  // faults are to be seen, not retried
             .tiering = {.interval = 0ms}};
   }
   ColdStorage& cold() { return store_->cold_storage(); }

@@ -2,6 +2,7 @@
 
 #include "objects/object_stores.hpp"
 
+#include "objects/layer_stack.hpp"
 #include "objects/object_store_suite.hpp"
 #include "support/fault_object_store.hpp"
 #include "support/temporary_folder.hpp"
@@ -20,17 +21,22 @@ ObjectStoreFactory filesystem_factory() {
           .cleanup = [folder] { folder->reset(); }};
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, ObjectStoreSuite,
-                         ::testing::Values(ObjectStoreFactory{.name = "Memory",
-                                                              .make = &objects::make_memory_object_store},
-                                           filesystem_factory(),
-                                           ObjectStoreFactory{.name = "FaultLayer",
-                                                              .make =
-                                                                  [] {
-                                                                    return std::make_shared<FaultObjectStore>(
-                                                                        objects::make_memory_object_store());
-                                                                  }}),
-                         [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Stores, ObjectStoreSuite,
+    ::testing::Values(
+        ObjectStoreFactory{.name = "Memory", .make = &objects::make_memory_object_store},
+        filesystem_factory(),
+        ObjectStoreFactory{
+            .name = "FaultLayer",
+            .make = [] { return std::make_shared<FaultObjectStore>(objects::make_memory_object_store()); }},
+        ObjectStoreFactory{.name = "AllLayers",
+                           .make =
+                               [] {
+                                 return objects::add_layers(objects::make_memory_object_store(), ColdConfig{},
+                                                            system_clock(), system_random())
+                                     .store;
+                               }}),
+    [](const auto& param) { return param.param.name; });
 
 TEST(FaultObjectStore, FailsTheNthOperationBeforeItTookEffect) {
   FaultObjectStore store(objects::make_memory_object_store());

@@ -61,7 +61,8 @@ void StoreModel::open() {
                .pack_below = 4_KiB,
                .segment_size = 64_KiB,
                .garbage_grace = kGrace,
-               .intent_deadline = kIntentDeadline},
+               .intent_deadline = kIntentDeadline,
+               .max_attempts = 1},  // the faults are to arrive; and nobody moves the clock while it waits
       .tiering = {.promote_on_read = static_cast<PromoteOnRead::Mode>(draw(3)), .interval = 0ms}};
   store_ = std::make_unique<TieredStore>(
       config,
