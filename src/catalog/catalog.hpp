@@ -31,6 +31,7 @@ struct CatalogOptions {
   std::chrono::microseconds intent_deadline = std::chrono::hours{1};
   std::size_t kept_changes = 100'000;     ///< entries of the changes space; older ones are trimmed ...
   std::size_t trimmed_at_once = 500'000;  ///< ... so many in one call at most
+  std::string new_store_id = {};          ///< 16 hex digits, where the store is made; empty: drawn
 };
 
 struct DueEntry {
@@ -99,6 +100,9 @@ class Catalog {
     return floor_.load(std::memory_order_acquire);
   }
 
+  /// New documents get versions above it from now on. For rebuilding.
+  void raise_version_floor(std::uint64_t to);
+
   // -- the due index --
   [[nodiscard]] std::vector<DueEntry> due(std::int64_t from_us, std::int64_t until_us, std::size_t limit,
                                           std::string_view after_key = {}) const;
@@ -165,6 +169,8 @@ class Catalog {
   /// The same for an object that certainly no row names, also where its intent is gone: a put may outlast the
   /// deadline (the machine slept), and then land after the garbage collection that followed it.
   void discard_object(const std::string& object, std::uint64_t bytes);
+  /// Gives up an object that no row names and nothing announces: it becomes garbage after the grace.
+  void forget_object(const std::string& object, std::uint64_t bytes);
   /// Intents past their deadline become garbage; how many did.
   std::size_t expire_intents(std::size_t limit);
   /// Garbage due by now.

@@ -103,6 +103,13 @@ void Catalog::discard_object(const std::string& object, std::uint64_t bytes) {
   queue_.commit(batch, options_.durability);
 }
 
+void Catalog::forget_object(const std::string& object, std::uint64_t bytes) {
+  kv::Batch batch;
+  batch.put(kGarbage, timed_key(now_us() + options_.garbage_grace.count(), object),
+            encode_garbage(GarbageKind::object, bytes));
+  queue_.commit(batch, options_.durability);
+}
+
 std::size_t Catalog::expire_intents(std::size_t limit) {
   const std::int64_t now = now_us();
   std::size_t expired = 0;

@@ -171,6 +171,10 @@ namespace store {
 
 /// Throws invalid_argument where what a pin is about (an id, a prefix, or nothing) is no such thing.
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id);
+/// The object store that the configuration or the components name, with its layers.
+objects::LayeredStore open_layered(const ColdConfig& config, const Components& components,
+                                   const std::shared_ptr<Clock>& clock,
+                                   const std::shared_ptr<RandomSource>& random);
 /// What is wrong with a configuration, before anything is opened.
 void check_config(const TieredStoreConfig& config, const Components& components);
 

@@ -46,17 +46,17 @@ std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config) {
   return objects::make_filesystem_object_store(config.path);
 }
 
+}  // namespace
+
 /// A store that is given gets the layers too: whoever writes one should not have to write retries, and most
 /// are over a network.
-objects::LayeredStore open_layered(const ColdConfig& config, const Components& components,
-                                   const std::shared_ptr<Clock>& clock,
-                                   const std::shared_ptr<RandomSource>& random) {
+objects::LayeredStore store::open_layered(const ColdConfig& config, const Components& components,
+                                          const std::shared_ptr<Clock>& clock,
+                                          const std::shared_ptr<RandomSource>& random) {
   auto store = components.object_store ? components.object_store : open_objects(config);
   if (components.object_store && components.bare_object_store) return objects::add_metrics(store, clock);
   return objects::add_layers(std::move(store), config, clock, random);
 }
-
-}  // namespace
 
 TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
     : config_(checked(std::move(config), components)),
@@ -77,7 +77,8 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
             {.ttl = config_.warm.ttl, .stale_while_revalidate = config_.warm.stale_while_revalidate},
             [this](std::function<void()> task) { return refreshers_.try_submit(std::move(task)); }),
       cold_(std::make_unique<ColdStorage::State>(
-          *catalog_, open_layered(config_.cold, components, clock_, random_), clock_, random_, config_.cold)),
+          *catalog_, store::open_layered(config_.cold, components, clock_, random_), clock_, random_,
+          config_.cold)),
       mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
       runner_(*catalog_, hot_.state(), warm_, mover_, clock_, config_.tiering,
               config_.warm.max_size > 0 || components.warm_cache != nullptr, config_.hot.max_body_size,
