@@ -9,6 +9,7 @@
 #include <db4/document.hpp>
 #include <db4/error.hpp>
 #include <db4/hot_storage.hpp>
+#include <db4/json_check.hpp>
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
 #include <db4/multipart.hpp>

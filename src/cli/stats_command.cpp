@@ -297,8 +297,7 @@ void add_stats_command(CommandTree& tree) {
       [options](Context& context) { return stats(context, *options); });
   CLI::Option* past =
       command.add_flag("--history", options->history, "What the figures were, from the kept samples");
-  command.add_option("--since", options->since, "With --history: no further back than this")
-      ->type_name("DURATION")
+  add_duration_option(command, "--since", options->since, "With --history: no further back than this")
       ->needs(past);
   command
       .add_option("--lines", options->lines,

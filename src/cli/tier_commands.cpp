@@ -23,7 +23,7 @@ std::string when(const json& microseconds) {
 
 int tier_of_one(Context& context, const Key& key) {
   const json reply = context.ask(request_for("tier", key));
-  if (!reply.at("found").get<bool>()) return report_not_found(key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, key, reply);
   if (context.json()) {
     Context::print(reply);
   } else {
@@ -79,7 +79,7 @@ json run_in_parts(Context& context, const RunOptions& options) {
   }
 }
 
-void print_run(const Terminal& terminal, const json& result) {
+void print_run(const Terminal& terminal, const json& result, bool interrupted) {
   constexpr std::size_t kShown = 20;
   const json& moves = result.at("moves");
   for (std::size_t i = 0; i < std::min(kShown, moves.size()); ++i) {
@@ -98,8 +98,9 @@ void print_run(const Terminal& terminal, const json& result) {
             << ", " << describe_bytes(result.at("bytes_moved")) << "\n";
   for (const json& error : result.at("errors")) std::cerr << "db4: " << error.get<std::string>() << "\n";
   if (const auto why = result.at("stopped_by").get<std::string>(); !why.empty()) {
-    std::cerr << "db4: the run gave up: " << why << "\n";
-  } else if (result.at("more").get<bool>())
+    std::cerr << "db4: the run gave up: " << why << "
+";
+  } else if (result.at("more").get<bool>() && !interrupted)
     std::cout << "more is due: run again, or raise --max-operations\n";
 }
 
@@ -109,7 +110,7 @@ int run_tiering(Context& context, const RunOptions& options) {
   if (context.json()) {
     Context::print(result);
   } else {
-    print_run(context.terminal(), result);
+    print_run(context.terminal(), result, context.interrupted());
   }
   if (context.interrupted()) {
     std::cerr << "db4: interrupted; what was moved is moved, the rest stays due\n";
@@ -120,7 +121,7 @@ int run_tiering(Context& context, const RunOptions& options) {
 
 int explain(Context& context, const Key& key) {
   const json reply = context.ask(request_for("explain", key));
-  if (!reply.at("found").get<bool>()) return report_not_found(key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, key, reply);
   if (context.json()) {
     Context::print(reply);
     return kOk;
@@ -139,7 +140,9 @@ int explain(Context& context, const Key& key) {
     std::cout << "  pinned     in " << paint_tier(terminal, pin.at("tier")) << " by its "
               << pin.at("scope").get<std::string>() << ", since " << when(pin.at("since")) << "\n";
   }
-  if (reply.contains("due_at")) std::cout << "  due        " << when(reply.at("due_at")) << "\n";
+  // A pin overrules what would be due.
+  if (reply.contains("due_at") && !reply.contains("pin"))
+    std::cout << "  due        " << when(reply.at("due_at")) << "\n";
   std::cout << "  outlook    " << reply.at("outlook").get<std::string>() << "\n";
   for (const json& move : reply.at("moves")) {
     std::cout << "  moved      " << when(move.at("at")) << ", " << paint_tier(terminal, move.at("from"))
@@ -161,7 +164,7 @@ int move(Context& context, const MoveFlags& options, const char* op) {
   if (options.keep) request["keep"] = true;
   const json reply = context.ask(request);
   context.session().close();
-  if (!reply.at("found").get<bool>()) return report_not_found(options.key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, options.key, reply);
   if (context.json()) {
     Context::print(reply);
   } else {
@@ -191,8 +194,7 @@ void add_run(CommandTree& tree, CLI::App& tier, bool dry_run) {
       tree.add(tier, text, [options](Context& context) { return run_tiering(context, *options); });
   command.add_option("--max-operations", options->max_operations, "Documents moved at most (10,000)")
       ->type_name("N");
-  command.add_option("--max-bytes", options->max_bytes, "Bytes moved at most, such as 100MiB")
-      ->type_name("SIZE");
+  add_size_option(command, "--max-bytes", options->max_bytes, "Bytes moved at most, such as 100MiB");
   if (!dry_run) command.add_flag("--dry-run", options->dry_run, "As `db4 tier plan`");
 }
 

@@ -98,8 +98,9 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   if (config.cold.garbage_grace < 0ms || config.cold.intent_deadline <= 0ms) {
     refuse("cold.garbage_grace or cold.intent_deadline is not positive", "set grace >= 0 and deadline > 0");
   }
-  if (config.live.enabled && (config.live.max_clients == 0 || config.live.max_clients > 1000)) {
-    refuse("live.max_clients is not from 1 to 1,000", "set it in range, or live.enabled to false");
+  if (config.live.max_clients == 0 || config.live.max_clients > 1000) {
+    refuse("live.max_clients is not from 1 to 1,000",
+           "set it in range; live.enabled = false keeps everybody out");
   }
   if (config.stats.sample_interval < 0ms || config.stats.max_samples < 16 ||
       config.stats.max_samples > 100'000) {
