@@ -2,8 +2,10 @@
 // ColdStorage: the cold tier. Documents as immutable objects, small ones packed into segments.
 
 #include <db4/multipart.hpp>
+#include <db4/object_store.hpp>
 #include <db4/stats.hpp>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -11,8 +13,11 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace db4 {
+
+using namespace std::chrono_literals;
 
 /// Bounds of one collection of garbage.
 struct GarbageOptions {
@@ -29,6 +34,36 @@ struct GarbageResult {
   std::string first_error = {};    ///< of those
   bool more = false;
 };
+
+/// How objects that nothing names are looked for, and when they are deleted.
+struct ListingGarbageOptions {
+  /// Whether they are deleted, or only counted.
+  bool remove = false;
+  /// Younger ones are left alone, by the object store's clock and this machine's: at least a day.
+  std::chrono::milliseconds min_age = 7 * 24h;
+  /// Nothing is deleted where more than this share of the objects, or of their bytes, would go: a catalogue
+  /// that is not the one of these objects must not cost them. 0 to 1.
+  double max_share = 0.05;
+  std::stop_token stop = {};
+};
+
+/// What looking for objects that nothing names found.
+struct ListingGarbageResult {
+  std::uint64_t objects = 0;  ///< of this store, all of them
+  std::uint64_t bytes = 0;
+  std::uint64_t foreign = 0;          ///< under its names, but not of the form of its objects: left alone
+  std::uint64_t young = 0;            ///< named by nothing, but younger than min_age: left alone
+  std::uint64_t unnamed_objects = 0;  ///< named by nothing, and old enough
+  std::uint64_t unnamed_bytes = 0;
+  std::vector<ObjectInfo> unnamed = {};  ///< the first kMaxUnnamedListed of them
+  std::uint64_t deleted_objects = 0;
+  std::uint64_t deleted_bytes = 0;
+  std::uint64_t failed_objects = 0;  ///< that could not be deleted
+  std::string first_error = {};      ///< of those
+  bool refused = false;              ///< more than max_share would have gone: nothing was deleted
+};
+
+inline constexpr std::size_t kMaxUnnamedListed = 1000;
 
 /// Bytes of a document: `length` from `offset`, fewer where it ends before.
 struct ByteRange {
@@ -73,6 +108,12 @@ class DB4_API ColdStorage {
   /// Deletes objects that were freed at least garbage_grace ago, and those that were announced and never
   /// named. Runs in every background tiering run too.
   GarbageResult collect_garbage(const GarbageOptions& options = {});
+  /// Looks for objects of this store that neither a document nor anything else in the catalogue names, by
+  /// listing all that it has, and deletes them where that is asked for. There should be none: collect_garbage
+  /// finds what db4 itself leaves. This is for what a restored backup of the hot folder does not know any
+  /// more, or a fault. Reads the whole catalogue; memory: some 250 bytes for each object. Throws
+  /// invalid_argument, cancelled, and what the object store throws.
+  ListingGarbageResult collect_by_listing(const ListingGarbageOptions& options = {});
   [[nodiscard]] ColdStats stats() const;
 
   /// Writes a document of any size (up to what the object store takes), and returns when it is durable. It

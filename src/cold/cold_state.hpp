@@ -78,6 +78,8 @@ class ColdStorage::State : private cold::UploadHooks {
 
   /// `deadline`: of the requests; what is not deleted by then waits for the next collection.
   GarbageResult collect_garbage(const GarbageOptions& options, MonotonicTime deadline = MonotonicTime::max());
+  /// listing_garbage.cpp
+  ListingGarbageResult collect_by_listing(const ListingGarbageOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
 
@@ -99,6 +101,13 @@ class ColdStorage::State : private cold::UploadHooks {
   [[nodiscard]] std::string segment_object() const;
   bool delete_garbage(std::span<const catalog::GarbageEntry> entries, const CallOptions& call,
                       GarbageResult& result);
+  /// All that this store has at the object store.
+  [[nodiscard]] std::vector<ObjectInfo> list_own_objects(const ListingGarbageOptions& options,
+                                                         ListingGarbageResult& result);
+  /// Leaves those that nothing in the catalogue names.
+  void keep_unnamed(std::vector<ObjectInfo>& objects, const std::stop_token& stop);
+  void delete_unnamed(std::span<const ObjectInfo> objects, const std::stop_token& stop,
+                      ListingGarbageResult& result);
   void settle_deleted(std::span<const catalog::GarbageEntry* const> entries,
                       std::span<const RemoveFailure> failures, GarbageResult& result);
 

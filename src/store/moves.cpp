@@ -242,7 +242,13 @@ void TieredStore::Impl::scheduled_run(const std::stop_token& stop) {
 void TieredStore::Impl::relieve_pressure(const std::stop_token& stop) {
   drain_accesses();
   const TieringResult result =
-      runner_.relieve_pressure({.max_operations = std::numeric_limits<std::size_t>::max(), .stop = stop});
+      runner_.relieve_pressure({.max_operations = config_.tiering.max_operations_per_run,
+                                .max_bytes = config_.tiering.max_bytes_per_run,
+                                .max_duration = config_.tiering.max_duration_per_run,
+                                .stop = stop});
+  // The next run makes the room that is still short, and others get their turn between them. One that moved
+  // nothing would move nothing again.
+  if (result.demoted > 0 && hot_.state().pressure_bytes() > 0) background_->hurry();
   if (result.errors.empty()) return;
   throw Error(ErrorCode::unavailable,
               std::to_string(result.failed) + " moves to make room failed; the first: " + result.errors[0],
