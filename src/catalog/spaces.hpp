@@ -25,6 +25,7 @@ enum Space : std::uint8_t {
   kHistory = 13,  ///< document key -> its last moves
   kPins = 14,     ///< scope, collection, id or prefix -> the tier it is held in
   kSamples = 15,  ///< time -> what the store's figures were
+  kSparse = 16,   ///< object name of a segment worth rewriting -> nothing
 };
 
 inline std::vector<kv::SpaceSpec> catalog_spaces() {
@@ -35,7 +36,7 @@ inline std::vector<kv::SpaceSpec> catalog_spaces() {
           {kIntents, "intents", keys},   {kGarbage, "garbage", keys},
           {kSegments, "segments", keys}, {kCounters, "counters", counters},
           {kHistory, "history", keys},   {kPins, "pins", keys},
-          {kSamples, "samples", bodies}};
+          {kSamples, "samples", bodies}, {kSparse, "sparse", keys}};
 }
 
 }  // namespace db4::catalog

@@ -63,6 +63,7 @@ class ColdStorage::State {
 
   /// `deadline`: of the requests; what is not deleted by then waits for the next collection.
   GarbageResult collect_garbage(const GarbageOptions& options, MonotonicTime deadline = MonotonicTime::max());
+  CompactResult compact(const CompactOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
 
@@ -84,6 +85,7 @@ class ColdStorage::State {
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
   cold::SingleFlight flights_;
+  std::mutex compacting_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };
