@@ -78,6 +78,7 @@ class ColdStorage::State : private cold::UploadHooks {
 
   /// `deadline`: of the requests; what is not deleted by then waits for the next collection.
   GarbageResult collect_garbage(const GarbageOptions& options, MonotonicTime deadline = MonotonicTime::max());
+  CompactResult compact(const CompactOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
 
@@ -110,6 +111,7 @@ class ColdStorage::State : private cold::UploadHooks {
   const ColdConfig config_;
   cold::SingleFlight flights_;
   cold::UploadEngine uploads_;
+  std::mutex compacting_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };
