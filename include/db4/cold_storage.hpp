@@ -91,6 +91,28 @@ struct ReadLargeResult {
 /// Takes a document's bytes, in order. What it throws ends the reading and is thrown to the caller.
 using ByteSink = std::function<void(ByteView)>;
 
+/// Bounds of one compaction. The first segment is always rewritten, unless max_segments is 0.
+struct CompactOptions {
+  std::size_t max_segments = 1000;
+  std::size_t max_records = 1'000'000;                                ///< copied
+  std::uint64_t max_bytes = 1ULL << 30;                               ///< of records copied
+  std::chrono::milliseconds max_duration = std::chrono::minutes{10};  ///< begun nothing new after this
+  std::stop_token stop = {};
+};
+
+/// What a compaction did.
+struct CompactResult {
+  std::size_t segments = 0;      ///< whose living records were copied
+  std::size_t new_segments = 0;  ///< into which
+  std::size_t records = 0;       ///< copied
+  std::uint64_t bytes = 0;       ///< of these
+  /// Of the segments that were rewritten: deleted by collect_garbage, once twice garbage_grace has passed.
+  std::uint64_t freed_bytes = 0;
+  std::size_t damaged_records = 0;  ///< left where they are, and their segments with them
+  std::string first_error = {};     ///< of what ended it, or of a damaged index; empty: none
+  bool more = false;
+};
+
 /// The cold tier of a store. Thread-safe; lives as long as its store.
 ///
 /// A **large document** is a document whose body is read from a source, uploaded in parts, and never held in
@@ -114,6 +136,10 @@ class DB4_API ColdStorage {
   /// more, or a fault. Reads the whole catalogue; memory: some 250 bytes for each object. Throws
   /// invalid_argument, cancelled, and what the object store throws.
   ListingGarbageResult collect_by_listing(const ListingGarbageOptions& options = {});
+  /// Rewrites segments of which less than half is alive: copies the records that rows name into new segments
+  /// and leaves the old ones to collect_garbage. Runs in every background tiering run too. May be stopped
+  /// anywhere and run again; reads never wait for it. One at a time: a second caller waits.
+  CompactResult compact(const CompactOptions& options = {});
   [[nodiscard]] ColdStats stats() const;
 
   /// Writes a document of any size (up to what the object store takes), and returns when it is durable. It

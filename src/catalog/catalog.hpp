@@ -56,6 +56,11 @@ struct SegmentFacts {
   std::uint64_t bytes = 0;
   std::uint32_t records = 0;
   std::int64_t live_bytes = 0;  ///< of records that rows name
+
+  /// Whether less than half of it is alive: worth rewriting, since that frees more than it copies.
+  [[nodiscard]] bool sparse() const noexcept {
+    return live_bytes <= 0 || static_cast<std::uint64_t>(live_bytes) < bytes / 2;
+  }
 };
 
 struct ScannedRow {
@@ -175,11 +180,17 @@ class Catalog {
   std::size_t expire_intents(std::size_t limit);
   /// Garbage due by now.
   [[nodiscard]] std::vector<GarbageEntry> due_garbage(std::size_t limit) const;
-  /// For a GarbageKind::segment: drops the segment where nothing in it lives.
+  /// For a GarbageKind::segment: drops the segment where nothing in it lives, and lists it as sparse where
+  /// less than half does.
   void settle_segment(const GarbageEntry& entry);
   /// After the objects were deleted; those that could not be come up again after the grace, or a minute.
   void settle_garbage(std::span<const GarbageEntry> deleted, std::span<const GarbageEntry> failed);
   [[nodiscard]] std::optional<SegmentFacts> find_segment(const std::string& object) const;
+  /// Segments of which less than half was alive when it was last looked, by name, after the one given. Such
+  /// a look follows, by the grace, whatever lowers the live part.
+  [[nodiscard]] std::vector<std::string> sparse_segments(const std::string& after, std::size_t limit) const;
+  /// Takes it from that list.
+  void forget_sparse(const std::string& object);
   /// Every object name that intents, garbage and segments hold. For audits: reads all of them.
   [[nodiscard]] std::vector<std::string> referenced_objects() const;
 

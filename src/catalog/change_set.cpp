@@ -10,6 +10,9 @@
 #include <algorithm>
 
 namespace db4::catalog {
+namespace {
+constexpr std::int64_t kSecondUs = 1'000'000;
+}  // namespace
 
 void ChangeSet::change(std::string key, const std::optional<Row>& before, Row after,
                        const detail::BlockRef& block, const std::optional<MoveNote>& note) {
@@ -141,7 +144,9 @@ void ChangeSet::free_cold(const ColdPlace& place) {
   const auto length = static_cast<std::int64_t>(place.length);
   if (place.in_segment) {
     batch_.add(kCounters, segment_key(place.object), -length);
-    batch_.put(kGarbage, timed_key(due_us, place.object), encode_garbage(GarbageKind::segment, 0));
+    // By whole seconds: thousands of records that go together are one look at their segment.
+    const std::int64_t look_us = (due_us / kSecondUs + 1) * kSecondUs;
+    batch_.put(kGarbage, timed_key(look_us, place.object), encode_garbage(GarbageKind::segment, 0));
   } else {
     batch_.put(kGarbage, timed_key(due_us, place.object), encode_garbage(GarbageKind::object, place.length));
     batch_.add(kCounters, total_key(Metric::objects, 0), -1);

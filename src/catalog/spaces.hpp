@@ -26,6 +26,7 @@ enum Space : std::uint8_t {
   kPins = 14,         ///< scope, collection, id or prefix -> the tier it is held in
   kSamples = 15,      ///< time -> what the store's figures were
   kUploadParts = 16,  ///< upload id, number of a part -> its receipt
+  kSparse = 17,       ///< object name of a segment worth rewriting -> nothing
 };
 
 inline std::vector<kv::SpaceSpec> catalog_spaces() {
@@ -44,7 +45,8 @@ inline std::vector<kv::SpaceSpec> catalog_spaces() {
           {kPins, "pins", keys},
           {kSamples, "samples", bodies},
           {kUploads, "uploads", keys},
-          {kUploadParts, "upload_parts", keys}};
+          {kUploadParts, "upload_parts", keys},
+          {kSparse, "sparse", keys}};
 }
 
 }  // namespace db4::catalog

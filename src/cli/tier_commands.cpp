@@ -44,7 +44,8 @@ void add_part(json& total, const json& part) {
     total = part;
     return;
   }
-  for (const char* figure : {"promoted", "demoted", "skipped", "failed", "bytes_moved", "duration_ms"}) {
+  for (const char* figure : {"promoted", "demoted", "skipped", "failed", "bytes_moved", "compacted_segments",
+                             "compacted_bytes", "duration_ms"}) {
     total[figure] = total.at(figure).get<std::uint64_t>() + part.at(figure).get<std::uint64_t>();
   }
   for (const char* list : {"moves", "errors"}) {
@@ -96,6 +97,10 @@ void print_run(const Terminal& terminal, const json& result, bool interrupted) {
             << (plan ? ", would demote " : ", demoted ") << describe_count(result.at("demoted")) << ", left "
             << describe_count(result.at("skipped")) << ", failed " << describe_count(result.at("failed"))
             << ", " << describe_bytes(result.at("bytes_moved")) << "\n";
+  if (result.at("compacted_segments") != 0) {
+    std::cout << "rewrote " << describe_count(result.at("compacted_segments"), "segment") << ", copying "
+              << describe_bytes(result.at("compacted_bytes")) << "\n";
+  }
   for (const json& error : result.at("errors")) std::cerr << "db4: " << error.get<std::string>() << "\n";
   if (const auto why = result.at("stopped_by").get<std::string>(); !why.empty()) {
     std::cerr << "db4: the run gave up: " << why << "\n";

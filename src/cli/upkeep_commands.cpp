@@ -1,4 +1,4 @@
-// gc, doctor, rebuild: looking after what is in the cold tier.
+// gc, compact, doctor, rebuild: looking after what is in the cold tier.
 #include "context.hpp"
 #include "exit_code.hpp"
 #include "page.hpp"
@@ -185,6 +185,86 @@ void add_gc(CommandTree& tree) {
       ->needs(list);
 }
 
+struct CompactFlags {
+  std::size_t max_segments = std::numeric_limits<std::size_t>::max();
+  std::string max_bytes;
+};
+
+constexpr std::size_t kSegmentsAtOnce = 20;
+
+/// In parts, so that a stop that is asked for comes soon.
+json compact_in_parts(Context& context, const CompactFlags& flags) {
+  Progress progress(context, "compact", {}, "record");
+  std::uint64_t bytes_left =
+      flags.max_bytes.empty() ? std::numeric_limits<std::uint64_t>::max() / 2 : parse_bytes(flags.max_bytes);
+  std::size_t left = flags.max_segments;
+  json total;
+  for (;;) {
+    const json part = context.ask(
+        {{"op", "compact"}, {"max_segments", std::min(left, kSegmentsAtOnce)}, {"max_bytes", bytes_left}});
+    if (total.is_null()) {
+      total = part;
+    } else {
+      for (const char* figure :
+           {"segments", "new_segments", "records", "bytes", "freed_bytes", "damaged_records"}) {
+        total[figure] = total.at(figure).get<std::uint64_t>() + part.at(figure).get<std::uint64_t>();
+      }
+      total["first_error"] = part.at("first_error");
+      total["more"] = part.at("more");
+    }
+    progress.update({.documents = total.at("records"),
+                     .bytes = total.at("bytes"),
+                     .total_documents = {},
+                     .total_bytes = {},
+                     .more = {}});
+    const std::size_t rewritten = part.at("segments");
+    left -= std::min(left, rewritten);
+    bytes_left -= std::min(bytes_left, part.at("bytes").get<std::uint64_t>());
+    const bool stuck = rewritten == 0 || part.at("first_error") != "";
+    if (!part.at("more").get<bool>() || stuck || left == 0 || bytes_left == 0 || context.interrupted())
+      return total;
+  }
+}
+
+int compact(Context& context, const CompactFlags& flags) {
+  const json result = compact_in_parts(context, flags);
+  context.session().close();
+  const std::string error = result.at("first_error");
+  if (context.json()) {
+    Context::print(result);
+  } else {
+    std::cout << "rewrote " << describe_count(result.at("segments"), "segment") << " into "
+              << describe_count(result.at("new_segments")) << ", copying "
+              << describe_count(result.at("records"), "record") << " of "
+              << describe_bytes(result.at("bytes")) << "; " << describe_bytes(result.at("freed_bytes"))
+              << " will be deleted\n";
+    if (!error.empty()) std::cerr << "db4: " << escape(error) << "\n";
+  }
+  if (context.interrupted()) {
+    std::cerr << "db4: interrupted; what is rewritten is rewritten, the rest stays for the next run\n";
+    return kInterrupted;
+  }
+  return error.empty() && result.at("damaged_records") == 0 ? kOk : kFailed;
+}
+
+void add_compact(CommandTree& tree) {
+  const auto flags = std::make_shared<CompactFlags>();
+  CLI::App& command = tree.add(
+      {.name = "compact",
+       .group = "The store",
+       .summary = "Rewrite segments of the cold tier of which less than half is alive",
+       .details =
+           "Tiering runs do it too. The old segments are deleted by `db4 gc`, or a later tiering run, once "
+           "twice cold.garbage_grace has passed.",
+       .examples = "db4 compact\n"
+                   "db4 compact --max-bytes 1GiB"},
+      [flags](Context& context) { return compact(context, *flags); });
+  command.add_option("--max-segments", flags->max_segments, "Segments rewritten at most; else all")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  add_size_option(command, "--max-bytes", flags->max_bytes, "Bytes of records copied at most, such as 1GiB");
+}
+
 std::string verdict_text(const Terminal& terminal, Soundness verdict) {
   const std::string word(to_string(verdict));
   const std::string pad(8 - word.size(), ' ');
@@ -348,6 +428,7 @@ void add_rebuild(CommandTree& tree) {
 
 void add_upkeep_commands(CommandTree& tree) {
   add_gc(tree);
+  add_compact(tree);
   add_doctor(tree);
   add_rebuild(tree);
 }

@@ -102,4 +102,14 @@ detail::BlockRef decode_record(std::string_view record, const RecordIdentity& ex
   return block;
 }
 
+bool is_intact_record(std::string_view record) noexcept {
+  try {
+    const ParsedHeader header = parse_record_header(record);
+    return record.size() == record_length(header) &&
+           crc32c(as_bytes(record.substr(header.payload_offset))) == header.payload_crc32c;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 }  // namespace db4::codec

@@ -82,6 +82,10 @@ void check_record_identity(const ParsedHeader& header, const RecordIdentity& exp
 detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
                                const DecodeLimits& limits = {});
 
+/// Whether these bytes are exactly one record as it was stored: header and payload match their checksums.
+/// Nothing is opened: it holds for what is compressed or sealed too.
+bool is_intact_record(std::string_view record) noexcept;
+
 /// The length in bytes of the record that starts here: payload_offset + payload_length.
 std::uint64_t record_length(const ParsedHeader& header) noexcept;
 

@@ -80,6 +80,7 @@ class ColdStorage::State : private cold::UploadHooks {
   GarbageResult collect_garbage(const GarbageOptions& options, MonotonicTime deadline = MonotonicTime::max());
   /// listing_garbage.cpp
   ListingGarbageResult collect_by_listing(const ListingGarbageOptions& options);
+  CompactResult compact(const CompactOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
 
@@ -119,6 +120,7 @@ class ColdStorage::State : private cold::UploadHooks {
   const ColdConfig config_;
   cold::SingleFlight flights_;
   cold::UploadEngine uploads_;
+  std::mutex compacting_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };

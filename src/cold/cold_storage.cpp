@@ -1,6 +1,7 @@
 #include "base/latency_summary.hpp"
 #include "codec/record.hpp"
 #include "cold/cold_state.hpp"
+#include "cold/compaction.hpp"
 #include "objects/limit_layer.hpp"
 
 #include <db4/cold_storage.hpp>
@@ -20,6 +21,10 @@ ColdStorage::~ColdStorage() = default;
 GarbageResult ColdStorage::collect_garbage(const GarbageOptions& options) {
   const auto open = state_->hold_open();
   return state_->collect_garbage(options);
+}
+CompactResult ColdStorage::compact(const CompactOptions& options) {
+  const auto open = state_->hold_open();
+  return state_->compact(options);
 }
 ColdStats ColdStorage::stats() const {
   const auto open = state_->hold_open();
@@ -189,6 +194,11 @@ void ColdStorage::State::settle_deleted(std::span<const catalog::GarbageEntry* c
     done.push_back(*entry);
   }
   catalog_.settle_garbage(done, failed);
+}
+
+CompactResult ColdStorage::State::compact(const CompactOptions& options) {
+  const std::scoped_lock one_at_a_time(compacting_);
+  return cold::Compaction(*this, catalog_, *clock_, options).run();
 }
 
 ColdStats ColdStorage::State::stats() const {

@@ -93,4 +93,19 @@ OperationReply collect_garbage(const Call& call) {
                 {"more", result.more}});
 }
 
+OperationReply compact(const Call& call) {
+  CompactOptions options{.stop = call.stop};
+  options.max_segments = call.arguments.number_or("max_segments", options.max_segments);
+  options.max_bytes = call.arguments.number_or("max_bytes", options.max_bytes);
+  const CompactResult result = call.store.cold_storage().compact(options);
+  return reply({{"segments", result.segments},
+                {"new_segments", result.new_segments},
+                {"records", result.records},
+                {"bytes", result.bytes},
+                {"freed_bytes", result.freed_bytes},
+                {"damaged_records", result.damaged_records},
+                {"first_error", result.first_error},
+                {"more", result.more}});
+}
+
 }  // namespace db4::store

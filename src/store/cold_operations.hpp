@@ -10,5 +10,6 @@ OperationReply list_uploads(const Call& call);
 OperationReply abort_upload(const Call& call);
 OperationReply clean_uploads(const Call& call);
 OperationReply collect_garbage(const Call& call);
+OperationReply compact(const Call& call);
 
 }  // namespace db4::store

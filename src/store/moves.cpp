@@ -201,9 +201,26 @@ void TieredStore::Impl::clean_cold(const TieringOptions& options, TieringResult&
       std::max<std::chrono::milliseconds>(kMinCleaning, options.max_duration - result.duration);
   const GarbageResult garbage =
       cold_.state().collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop}, deadline);
-  if (garbage.failed_objects > 0) result.errors.push_back("garbage: " + garbage.first_error);
   const UploadCleanup uploads = cold_.state().expire_uploads();
   if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
+  if (garbage.failed_objects > 0) {
+    result.errors.push_back("garbage: " + garbage.first_error);
+    return;
+  }
+  // What the run's bounds leave: a record that is copied counts as a move.
+  const std::size_t moves = result.promoted + result.demoted;
+  if (moves >= options.max_operations || result.bytes_moved >= options.max_bytes ||
+      clock_->monotonic() >= deadline) {
+    return;
+  }
+  const CompactResult compaction = cold_.state().compact(
+      {.max_records = options.max_operations - moves,
+       .max_bytes = options.max_bytes - result.bytes_moved,
+       .max_duration = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_->monotonic()),
+       .stop = options.stop});
+  result.compacted_segments = compaction.segments;
+  result.compacted_bytes = compaction.bytes;
+  if (!compaction.first_error.empty()) result.errors.push_back("compaction: " + compaction.first_error);
 }
 
 /// What the bounds of a run leave goes to making room, where room is short.

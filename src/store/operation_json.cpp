@@ -229,6 +229,8 @@ Json tiering_json(const TieringResult& result, bool dry_run) {
           {"skipped", result.skipped},
           {"failed", result.failed},
           {"bytes_moved", result.bytes_moved},
+          {"compacted_segments", result.compacted_segments},
+          {"compacted_bytes", result.compacted_bytes},
           {"duration_ms", result.duration.count()},
           {"more", result.more},
           {"dry_run", dry_run},

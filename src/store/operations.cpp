@@ -245,6 +245,7 @@ constexpr std::array kOperations{
     Operation{"upload_abort", store::abort_upload, "upload_id"},
     Operation{"upload_clean", store::clean_uploads, "older_than_ms"},
     Operation{"gc", store::collect_garbage, "max_objects"},
+    Operation{"compact", store::compact, "max_segments max_bytes"},
 };
 
 }  // namespace

@@ -247,6 +247,7 @@ TEST_F(JsonDocumentsTest, EveryReplyIsAsDescribedAndEveryDescribedMemberComes) {
   example("upload_abort");
   example("upload_clean");
   example("gc");
+  example("compact");
   example("unpin");
   example("rm");
   const json error = json::parse(live::encode_error(error_of({{"op", "lss"}})));

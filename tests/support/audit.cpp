@@ -47,6 +47,7 @@ class Audit {
     check_history();
     check_changes();
     check_garbage_and_intents();
+    check_sparse();
     check_objects();
     check_counters();
     return std::move(report_);
@@ -267,6 +268,13 @@ class Audit {
       } else if (alone_.contains(garbage.object) || segments_.contains(garbage.object)) {
         problem("object " + garbage.object + " is named and is to be deleted");
       }
+    });
+  }
+
+  void check_sparse() {
+    for_each(engine_, kSparse, [this](const kv::Entry& entry) {
+      ++report_.sparse;
+      if (!segments_.contains(entry.key)) problem("segment " + entry.key + " is listed as sparse, and gone");
     });
   }
 
