@@ -36,6 +36,9 @@ ByteSource open_source(const std::string& file) {
                 "standard input cannot be uploaded: a part may have to be read again",
                 "write it to a file first; `db4 put` takes up to 64 MiB from standard input");
   }
+  std::error_code unknown;
+  if (!std::filesystem::exists(file, unknown) && !unknown)
+    throw Error(ErrorCode::invalid_argument, "there is no file " + file, "check its name");
   return ByteSource::file(file);
 }
 
@@ -59,11 +62,15 @@ UploadResult watched(const Context& context, const std::string& file, std::uint6
   try {
     return send(options);
   } catch (const Error& error) {
-    if (error.upload_id().empty()) throw;
-    const std::string store =
-        context.options().store.empty() ? "" : "--store " + shell_quoted(context.options().store) + " ";
-    const std::string way_on = "`db4 " + store + "uploads resume " + error.upload_id() + " " +
-                               shell_quoted(file) + "` goes on from there";
+    if (error.upload_id().empty() || error.code() == ErrorCode::conflict) throw;
+    if (error.code() == ErrorCode::cancelled && !context.interrupted()) {
+      throw Error(ErrorCode::cancelled, "the upload " + error.upload_id() + " was aborted",
+                  "begin another one");
+    }
+    const std::string& store = context.options().store;
+    const std::string way_on = "`db4 " + (store.empty() ? "" : "--store " + shell_quoted(store) + " ") +
+                               "uploads resume " + error.upload_id() + " " + shell_quoted(file) +
+                               "` goes on from there";
     const bool stopped = error.code() == ErrorCode::cancelled;
     throw Error(error.code(), stopped ? "interrupted" : error.problem(),
                 stopped ? way_on : error.advice() + "; " + way_on)
