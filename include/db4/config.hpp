@@ -87,6 +87,9 @@ struct ColdConfig {
   std::chrono::milliseconds garbage_grace = 10min;
   /// An object that was announced but not named by a row within this time is garbage.
   std::chrono::milliseconds intent_deadline = 1h;
+  /// A large upload that nobody touched for so long is aborted by a background run; one that ended is
+  /// forgotten after as long. R2 itself keeps unfinished ones for 7 days.
+  std::chrono::milliseconds upload_expiry = 7_days;
   /// Puts a readable part (from collection and id) at the end of object names, for people who browse the
   /// folder.
   bool readable_names = false;

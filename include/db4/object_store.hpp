@@ -63,6 +63,7 @@ struct ObjectPart {
   friend bool operator==(const ObjectPart&, const ObjectPart&) = default;
 };
 
+/// A part of a listing of parts.
 struct ObjectPartPage {
   std::vector<ObjectPart> parts = {};  ///< in order of their numbers
   bool more = false;
@@ -75,6 +76,7 @@ struct PendingUpload {
   TimePoint started{};
 };
 
+/// A part of a listing of uploads.
 struct PendingUploadPage {
   std::vector<PendingUpload> uploads = {};  ///< by name, then in the store's own order
   bool more = false;

@@ -158,7 +158,13 @@ class Catalog {
 
   // -- objects --
   /// Commits the intent to put an object of this name, synced whatever the durability.
-  void announce_object(const std::string& object, std::uint64_t bytes);
+  void announce_object(const std::string& object, std::uint64_t bytes) {
+    announce_object(object, bytes, options_.intent_deadline);
+  }
+  /// The same with a deadline of its own: of an upload that may take its time.
+  void announce_object(const std::string& object, std::uint64_t bytes, std::chrono::microseconds deadline);
+  /// Whether the intent to put it stands.
+  [[nodiscard]] bool announced(const std::string& object) const;
   /// Gives an announced object up: it becomes garbage at once. False where no intent stands.
   bool abandon_object(const std::string& object, std::uint64_t bytes);
   /// The same for an object that certainly no row names, also where its intent is gone: a put may outlast the
@@ -181,6 +187,19 @@ class Catalog {
   void forget_sparse(const std::string& object);
   /// Every object name that intents, garbage and segments hold. For audits: reads all of them.
   [[nodiscard]] std::vector<std::string> referenced_objects() const;
+
+  // -- uploads (uploads.cpp): bytes that mean something to the cold tier alone; synced whatever the
+  // durability
+  /// Replaces what is there of that id; without `replace` only where nothing is: whether it was put.
+  bool put_upload(const std::string& id, const std::string& value, bool replace);
+  [[nodiscard]] std::optional<std::string> find_upload(std::string_view id) const;
+  /// Their values, in order of the ids, after the one given.
+  [[nodiscard]] std::vector<std::string> list_uploads(std::string_view after, std::size_t limit) const;
+  /// With its parts.
+  void remove_upload(const std::string& id);
+  void put_upload_part(const std::string& id, std::uint32_t number, const std::string& value);
+  [[nodiscard]] std::vector<std::string> upload_parts(const std::string& id) const;
+  void clear_upload_parts(const std::string& id);
 
   // -- figures --
   [[nodiscard]] Totals totals() const;

@@ -71,10 +71,15 @@ SegmentFacts decode_segment_facts(std::string_view object, std::string_view valu
   return facts;
 }
 
-void Catalog::announce_object(const std::string& object, std::uint64_t bytes) {
+bool Catalog::announced(const std::string& object) const {
+  return engine_->get(kIntents, object).has_value();
+}
+
+void Catalog::announce_object(const std::string& object, std::uint64_t bytes,
+                              std::chrono::microseconds deadline) {
   kv::Batch batch;
   batch.require_absent(kIntents, object);
-  batch.put(kIntents, object, encode_intent(now_us() + options_.intent_deadline.count(), bytes));
+  batch.put(kIntents, object, encode_intent(now_us() + deadline.count(), bytes));
   // Synced whatever the durability: the object that follows survives a power cut, so must its announcement.
   if (!queue_.commit(batch, Durability::disk).committed()) {
     throw Error(ErrorCode::internal, "the object name " + object + " was drawn twice",

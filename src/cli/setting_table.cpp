@@ -178,6 +178,9 @@ void add_warm_and_cold(std::vector<Setting>& all) {
   all.push_back(duration("cold.intent_deadline", k, &K::intent_deadline,
                          "an object that was announced and not named by then is garbage"));
   all.push_back(
+      duration("cold.upload_expiry", k, &K::upload_expiry,
+               "a large upload that nobody touched for so long is aborted; an ended one is forgotten"));
+  all.push_back(
       flag("cold.readable_names", k, &K::readable_names, "end objects' names with collection and id"));
 }
 

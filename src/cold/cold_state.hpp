@@ -3,7 +3,9 @@
 
 #include "catalog/catalog.hpp"
 #include "codec/segment.hpp"
+#include "cold/catalog_sessions.hpp"
 #include "cold/single_flight.hpp"
+#include "cold/upload_engine.hpp"
 #include "objects/layer_stack.hpp"
 #include "objects/metrics_layer.hpp"
 
@@ -25,7 +27,7 @@ namespace db4 {
 /// The life of an object: its intent is committed, it is put and read back, and the batch that names it in a
 /// row (or registers it as a segment) removes the intent. Freed, it enters the garbage, and is deleted after
 /// the grace.
-class ColdStorage::State {
+class ColdStorage::State : private cold::UploadHooks {
  public:
   State(catalog::Catalog& catalog, objects::LayeredStore objects, std::shared_ptr<Clock> clock,
         std::shared_ptr<RandomSource> random, ColdConfig config);
@@ -61,6 +63,19 @@ class ColdStorage::State {
   [[nodiscard]] std::shared_lock<std::shared_mutex> hold_open();
   void close();
 
+  // large_documents.cpp, read_large.cpp
+  UploadResult write_large(std::string_view collection, std::string_view id, const ByteSource& source,
+                           const UploadOptions& options);
+  UploadResult resume_upload(std::string_view upload_id, const ByteSource& source,
+                             const UploadOptions& options);
+  [[nodiscard]] cold::UploadEngine& uploads() noexcept { return uploads_; }
+  UploadCleanup clean_up_uploads(std::chrono::milliseconds age);
+  /// Those past cold.upload_expiry, without looking for strangers.
+  UploadCleanup expire_uploads() { return uploads_.clean_up(config_.upload_expiry, std::nullopt); }
+  std::optional<ReadLargeResult> read_large(std::string_view collection, std::string_view id,
+                                            const ByteSink& sink, const ByteRange& range,
+                                            const ReadLargeOptions& options);
+
   /// `deadline`: of the requests; what is not deleted by then waits for the next collection.
   GarbageResult collect_garbage(const GarbageOptions& options, MonotonicTime deadline = MonotonicTime::max());
   CompactResult compact(const CompactOptions& options);
@@ -68,6 +83,16 @@ class ColdStorage::State {
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
 
  private:
+  class FramedReader;
+  void before_complete(const UploadSession& session) override;
+  bool still_announced(const UploadSession& session) override;
+  std::string new_object(const UploadSession& session) override;
+  std::optional<Version> already_document(const UploadSession& session) override;
+  Version object_ready(const UploadSession& session) override;
+  void give_up(const UploadSession& session) noexcept override;
+  [[nodiscard]] detail::BlockRef fetch_framed(const catalog::ColdPlace& place, std::string_view key,
+                                              Version version, const CallOptions& call);
+  [[nodiscard]] std::optional<detail::BlockRef> small_body(std::string_view key, const catalog::Row& row);
   void put_and_verify(const std::string& object, std::string_view bytes, const CallOptions& call);
   [[nodiscard]] detail::BlockRef fetch(const catalog::ColdPlace& place, std::string_view key, Version version,
                                        const CallOptions& call);
@@ -86,6 +111,7 @@ class ColdStorage::State {
   const ColdConfig config_;
   cold::SingleFlight flights_;
   std::mutex compacting_;
+  cold::UploadEngine uploads_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };

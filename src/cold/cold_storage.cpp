@@ -38,6 +38,7 @@ std::shared_lock<std::shared_mutex> ColdStorage::State::hold_open() {
 }
 
 void ColdStorage::State::close() {
+  uploads_.close();  // what is being sent is left to be resumed
   const std::unique_lock lock(closing_);
   closed_ = true;
 }
@@ -51,7 +52,8 @@ ColdStorage::State::State(catalog::Catalog& catalog, objects::LayeredStore objec
       clock_(std::move(clock)),
       random_(std::move(random)),
       config_(std::move(config)),
-      flights_(clock_) {}
+      flights_(clock_),
+      uploads_(objects_, std::make_shared<cold::CatalogSessionStore>(catalog_), clock_, random_, *this) {}
 
 detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::string_view key,
                                           Version version, const CallOptions& call) {
@@ -61,6 +63,7 @@ detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::
 
 detail::BlockRef ColdStorage::State::fetch(const catalog::ColdPlace& place, std::string_view key,
                                            Version version, const CallOptions& call) {
+  if (place.framed) return fetch_framed(place, key, version, call);
   auto record = objects_->get_range(place.object, place.offset, place.length, call);
   // An answer may be cut short where a store does not notice; only an object that is short is damaged.
   if (record && record->size() < place.length) {

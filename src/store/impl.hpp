@@ -5,6 +5,7 @@
 
 #include "base/thread_pool.hpp"
 #include "catalog/catalog.hpp"
+#include "catalog/names.hpp"
 #include "cold/cold_state.hpp"
 #include "hot/hot_state.hpp"
 #include "live/server.hpp"
@@ -168,10 +169,7 @@ class TieredStore::Impl {
 
 namespace store {
 
-/// Throws invalid_argument where a collection or id is empty, too long, or not clean UTF-8.
-void check_key(std::string_view collection, std::string_view id);
-void check_collection(std::string_view collection);
-/// The same for what a pin is about: an id, a prefix, or nothing.
+/// Throws invalid_argument where what a pin is about (an id, a prefix, or nothing) is no such thing.
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id);
 /// What is wrong with a configuration, before anything is opened.
 void check_config(const TieredStoreConfig& config, const Components& components);

@@ -42,7 +42,7 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
                                                 const ReadOptions& options) {
   if (collection.empty() || id.empty() || collection.size() > kMaxCollectionBytes ||
       id.size() > kMaxIdBytes) {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
   }
   const bool sampled = sample_this_hit();
   const MonotonicTime started = sampled ? clock_->monotonic() : MonotonicTime{};
@@ -60,7 +60,7 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
     if (sampled) metrics_.hot.latency.record(clock_->monotonic() - started);
     return Document(std::move(block), StorageTier::hot, StorageTier::hot, now, count, recent, 0ms);
   }
-  store::check_key(collection, id);
+  catalog::check_key(collection, id);
   ReadCall call{.collection = collection,
                 .id = id,
                 .key = key.view(),

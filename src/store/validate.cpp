@@ -1,4 +1,5 @@
 // What comes from outside is checked here, once.
+#include "catalog/names.hpp"
 #include "codec/json_check.hpp"
 #include "codec/record.hpp"
 #include "store/impl.hpp"
@@ -8,16 +9,6 @@ namespace {
 
 [[noreturn]] void refuse(std::string problem, std::string advice) {
   throw Error(ErrorCode::invalid_argument, std::move(problem), std::move(advice));
-}
-
-void check_text(std::string_view what, std::string_view text, std::size_t max_bytes) {
-  const std::string limits = "use 1 to " + std::to_string(max_bytes) + " bytes of valid UTF-8 without NUL";
-  if (text.empty()) refuse("the " + std::string(what) + " is empty", limits);
-  if (text.size() > max_bytes) {
-    refuse("the " + std::string(what) + " has " + std::to_string(text.size()) + " bytes", limits);
-  }
-  if (!codec::is_clean_utf8(text))
-    refuse("the " + std::string(what) + " is not valid UTF-8 or has a NUL", limits);
 }
 
 void check_tiering(const TieringConfig& tiering) {
@@ -52,22 +43,13 @@ void check_requests(const ColdConfig& cold) {
 
 }  // namespace
 
-void check_collection(std::string_view collection) {
-  check_text("collection", collection, kMaxCollectionBytes);
-}
-
-void check_key(std::string_view collection, std::string_view id) {
-  check_collection(collection);
-  check_text("id", id, kMaxIdBytes);
-}
-
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id) {
-  check_collection(collection);
+  catalog::check_collection(collection);
   switch (scope) {
     case PinScope::document:
-      return check_text("id", id, kMaxIdBytes);
+      return catalog::check_text("id", id, kMaxIdBytes);
     case PinScope::prefix:
-      return check_text("prefix", id, kMaxIdBytes);
+      return catalog::check_text("prefix", id, kMaxIdBytes);
     case PinScope::collection:
       if (!id.empty()) refuse("a pin of a collection names an id", "leave the id out, or name another scope");
       return;
@@ -109,6 +91,9 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   }
   if (config.cold.segment_size < 64_KiB || config.cold.segment_size > 1_GiB) {
     refuse("cold.segment_size is out of range", "set it between 64 KiB and 1 GiB");
+  }
+  if (config.cold.upload_expiry < 1min) {
+    refuse("cold.upload_expiry is under a minute", "set it to more than the longest upload may rest");
   }
   if (config.cold.garbage_grace < 0ms || config.cold.intent_deadline <= 0ms) {
     refuse("cold.garbage_grace or cold.intent_deadline is not positive", "set grace >= 0 and deadline > 0");
