@@ -65,6 +65,28 @@ struct ListingGarbageResult {
 
 inline constexpr std::size_t kMaxUnnamedListed = 1000;
 
+/// Bounds of one compaction. The first segment is always rewritten, unless max_segments is 0.
+struct CompactOptions {
+  std::size_t max_segments = 1000;
+  std::size_t max_records = 1'000'000;                                ///< copied
+  std::uint64_t max_bytes = 1ULL << 30;                               ///< of records copied
+  std::chrono::milliseconds max_duration = std::chrono::minutes{10};  ///< begun nothing new after this
+  std::stop_token stop = {};
+};
+
+/// What a compaction did.
+struct CompactResult {
+  std::size_t segments = 0;      ///< whose living records were copied
+  std::size_t new_segments = 0;  ///< into which
+  std::size_t records = 0;       ///< copied
+  std::uint64_t bytes = 0;       ///< of these
+  /// Of the segments that were rewritten: deleted by collect_garbage, once twice garbage_grace has passed.
+  std::uint64_t freed_bytes = 0;
+  std::size_t damaged_records = 0;  ///< left where they are, and their segments with them
+  std::string first_error = {};     ///< of what ended it, or of a damaged index; empty: none
+  bool more = false;
+};
+
 /// Bytes of a document: `length` from `offset`, fewer where it ends before.
 struct ByteRange {
   std::uint64_t offset = 0;
@@ -90,28 +112,6 @@ struct ReadLargeResult {
 
 /// Takes a document's bytes, in order. What it throws ends the reading and is thrown to the caller.
 using ByteSink = std::function<void(ByteView)>;
-
-/// Bounds of one compaction. The first segment is always rewritten, unless max_segments is 0.
-struct CompactOptions {
-  std::size_t max_segments = 1000;
-  std::size_t max_records = 1'000'000;                                ///< copied
-  std::uint64_t max_bytes = 1ULL << 30;                               ///< of records copied
-  std::chrono::milliseconds max_duration = std::chrono::minutes{10};  ///< begun nothing new after this
-  std::stop_token stop = {};
-};
-
-/// What a compaction did.
-struct CompactResult {
-  std::size_t segments = 0;      ///< whose living records were copied
-  std::size_t new_segments = 0;  ///< into which
-  std::size_t records = 0;       ///< copied
-  std::uint64_t bytes = 0;       ///< of these
-  /// Of the segments that were rewritten: deleted by collect_garbage, once twice garbage_grace has passed.
-  std::uint64_t freed_bytes = 0;
-  std::size_t damaged_records = 0;  ///< left where they are, and their segments with them
-  std::string first_error = {};     ///< of what ended it, or of a damaged index; empty: none
-  bool more = false;
-};
 
 /// The cold tier of a store. Thread-safe; lives as long as its store.
 ///

@@ -119,8 +119,8 @@ class ColdStorage::State : private cold::UploadHooks {
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
   cold::SingleFlight flights_;
-  cold::UploadEngine uploads_;
   std::mutex compacting_;
+  cold::UploadEngine uploads_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };

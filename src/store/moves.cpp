@@ -201,12 +201,12 @@ void TieredStore::Impl::clean_cold(const TieringOptions& options, TieringResult&
       std::max<std::chrono::milliseconds>(kMinCleaning, options.max_duration - result.duration);
   const GarbageResult garbage =
       cold_.state().collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop}, deadline);
-  const UploadCleanup uploads = cold_.state().expire_uploads();
-  if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
   if (garbage.failed_objects > 0) {
     result.errors.push_back("garbage: " + garbage.first_error);
     return;
   }
+  const UploadCleanup uploads = cold_.state().expire_uploads();
+  if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
   // What the run's bounds leave: a record that is copied counts as a move.
   const std::size_t moves = result.promoted + result.demoted;
   if (moves >= options.max_operations || result.bytes_moved >= options.max_bytes ||
