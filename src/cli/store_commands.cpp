@@ -25,7 +25,14 @@ int init(Context& context, const InitOptions& options) {
   config.hot.max_size = parse_bytes(options.max_size);
   for (const std::string& assignment : context.options().settings) set_in(config, assignment);
   write_settings(folder, config);
-  TieredStore(Settings::read(folder).config()).close();
+  try {
+    Settings settings = Settings::read(folder);
+    settings.apply_environment();
+    TieredStore(settings.config()).close();
+  } catch (const std::exception&) {
+    std::filesystem::remove(folder / kSettingsFile);  // there is no store: mend what was wrong, and try again
+    throw;
+  }
   if (context.json()) {
     Context::print({{"store", folder.string()}, {"settings", (folder / kSettingsFile).string()}});
   } else {

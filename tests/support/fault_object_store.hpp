@@ -1,6 +1,7 @@
 #pragma once
 // FaultObjectStore: any object store, with faults on order. For tests of whatever stands on an object store.
 
+#include <db4/object_stores.hpp>
 #include <db4/error.hpp>
 #include <db4/object_store.hpp>
 
@@ -34,7 +35,7 @@ enum class FaultPoint : std::uint8_t { before, after };
 
 /// Thread-safe. Replays from its seed where the operations come in one order.
 ///
-///     auto faulty = std::make_shared<FaultObjectStore>(objects::make_memory_object_store());
+///     auto faulty = std::make_shared<FaultObjectStore>(make_memory_object_store());
 ///     faulty->fail_nth(ObjectOperation::put, 2, FaultPoint::after);  // the second put from now
 class FaultObjectStore final : public ObjectStoreLayer {
  public:
