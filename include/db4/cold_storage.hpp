@@ -1,9 +1,15 @@
 #pragma once
 // ColdStorage: the cold tier. Documents as immutable objects, small ones packed into segments.
 
+#include <db4/multipart.hpp>
 #include <db4/stats.hpp>
 
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -25,7 +31,60 @@ struct GarbageResult {
   bool more = false;
 };
 
+/// Bytes of a document: `length` from `offset`, fewer where it ends before.
+struct ByteRange {
+  std::uint64_t offset = 0;
+  std::uint64_t length = std::numeric_limits<std::uint64_t>::max();
+};
+
+/// How something large is read.
+struct ReadLargeOptions {
+  /// Pieces of 8 MiB fetched at once, 1 to kMaxUploadConcurrency. Memory: two pieces for each.
+  std::size_t concurrency = 4;
+  /// After each piece: bytes delivered, and those of the whole range.
+  std::function<void(std::uint64_t done, std::uint64_t total)> on_progress = {};
+  std::stop_token stop = {};
+};
+
+/// What was read.
+struct ReadLargeResult {
+  Version version = 0;
+  std::uint64_t size = 0;   ///< of the document
+  std::uint64_t bytes = 0;  ///< that were delivered
+  std::string content_type = {};
+};
+
+/// Takes a document's bytes, in order. What it throws ends the reading and is thrown to the caller.
+using ByteSink = std::function<void(ByteView)>;
+
+/// Bounds of one compaction. The first segment is always rewritten, unless max_segments is 0.
+struct CompactOptions {
+  std::size_t max_segments = 1000;
+  std::size_t max_records = 1'000'000;                                ///< copied
+  std::uint64_t max_bytes = 1ULL << 30;                               ///< of records copied
+  std::chrono::milliseconds max_duration = std::chrono::minutes{10};  ///< begun nothing new after this
+  std::stop_token stop = {};
+};
+
+/// What a compaction did.
+struct CompactResult {
+  std::size_t segments = 0;      ///< whose living records were copied
+  std::size_t new_segments = 0;  ///< into which
+  std::size_t records = 0;       ///< copied
+  std::uint64_t bytes = 0;       ///< of these
+  /// Of the segments that were rewritten: deleted by collect_garbage, once twice garbage_grace has passed.
+  std::uint64_t freed_bytes = 0;
+  std::size_t damaged_records = 0;  ///< left where they are, and their segments with them
+  std::string first_error = {};     ///< of what ended it, or of a damaged index; empty: none
+  bool more = false;
+};
+
 /// The cold tier of a store. Thread-safe; lives as long as its store.
+///
+/// A **large document** is a document whose body is read from a source, uploaded in parts, and never held in
+/// memory: write_large. Its home is cold and stays there unless it fits into hot. It has a version, metadata
+/// and a place in scans like any other; read() gives it as long as it has at most kMaxBodyBytes, read_large
+/// always does.
 class DB4_API ColdStorage {
  public:
   class DB4_INTERNAL State;
@@ -37,7 +96,45 @@ class DB4_API ColdStorage {
   /// Deletes objects that were freed at least garbage_grace ago, and those that were announced and never
   /// named. Runs in every background tiering run too.
   GarbageResult collect_garbage(const GarbageOptions& options = {});
+  /// Rewrites segments of which less than half is alive: copies the records that rows name into new segments
+  /// and leaves the old ones to collect_garbage. Runs in every background tiering run too. May be stopped
+  /// anywhere and run again; reads never wait for it. One at a time: a second caller waits.
+  CompactResult compact(const CompactOptions& options = {});
   [[nodiscard]] ColdStats stats() const;
+
+  /// Writes a document of any size (up to what the object store takes), and returns when it is durable. It
+  /// replaces whatever is there when the upload ends, also what was written meanwhile, unless
+  /// UploadOptions::if_version forbids. Not compressed: any part of it can be read alone.
+  ///
+  /// Throws as MultipartUploader::upload; conflict (if_version); invalid_argument for a bad name. The session
+  /// of one that failed is kept, and resumed by resume_upload, also after the process died.
+  UploadResult write_large(std::string_view collection, std::string_view id, const ByteSource& source,
+                           const UploadOptions& options = {});
+  /// Goes on with a failed upload, or with one whose process died. Throws as MultipartUploader::resume.
+  UploadResult resume_upload(std::string_view upload_id, const ByteSource& source,
+                             const UploadOptions& options = {});
+  std::optional<UploadSession> get_upload_status(std::string_view upload_id);
+  /// All that are remembered, ended ones too, in order of their ids.
+  std::vector<UploadSession> list_uploads();
+  /// Whether there was something to abort. Nothing of it is left at the object store afterwards.
+  bool abort_upload(std::string_view upload_id);
+  /// Forgets uploads that ended longer than `age` ago, aborts those that nobody touched for as long, and
+  /// reports unfinished ones at the object store that no session knows. Background tiering runs do it with
+  /// cold.upload_expiry.
+  UploadCleanup cleanup_expired_uploads(std::chrono::milliseconds age);
+
+  /// Hands a document's bytes to `sink`, in order; nullopt where there is no such document. Every byte was
+  /// checked before. Works for any document, wherever it lives; counts as no access and moves nothing.
+  ///
+  /// Throws corrupt, unavailable, cancelled, invalid_argument (a range that begins behind the end), conflict
+  /// (the document was replaced or removed meanwhile, and its object collected: read again).
+  std::optional<ReadLargeResult> read_large(std::string_view collection, std::string_view id,
+                                            const ByteSink& sink, const ByteRange& range = {},
+                                            const ReadLargeOptions& options = {});
+  /// The same into a file, which is there whole or not at all, and replaced where it exists.
+  std::optional<ReadLargeResult> read_large(std::string_view collection, std::string_view id,
+                                            const std::filesystem::path& file, const ByteRange& range = {},
+                                            const ReadLargeOptions& options = {});
 
   [[nodiscard]] State& state() noexcept { return *state_; }  ///< for db4's own use
 

@@ -94,9 +94,32 @@ struct ColdConfig {
   std::chrono::milliseconds garbage_grace = 10min;
   /// An object that was announced but not named by a row within this time is garbage.
   std::chrono::milliseconds intent_deadline = 1h;
+  /// A large upload that nobody touched for so long is aborted by a background run; one that ended is
+  /// forgotten after as long. R2 itself keeps unfinished ones for 7 days.
+  std::chrono::milliseconds upload_expiry = 7_days;
   /// Puts a readable part (from collection and id) at the end of object names, for people who browse the
   /// folder.
   bool readable_names = false;
+
+  // How the object store is asked. All of it holds for every type, and for a store given by Components too
+  // (Components::bare_object_store).
+  /// One request with all its repetitions takes at most this long, and a second more for each MiB that it
+  /// carries; then it fails with `unavailable`. 0: no bound.
+  std::chrono::milliseconds request_timeout = 60s;
+  /// Attempts of one request, where the store is unavailable; 1: nothing is repeated. A request that the
+  /// store refuses is never repeated.
+  std::uint32_t max_attempts = 5;
+  /// The pause before the n-th repetition is drawn from 0 to retry_base_delay * 2^(n-1), or to
+  /// retry_max_delay.
+  std::chrono::milliseconds retry_base_delay = 100ms;
+  std::chrono::milliseconds retry_max_delay = 10s;
+  /// Requests at once; more wait for their turn. 0: no bound.
+  std::size_t max_requests_in_flight = 64;
+  /// Requests begun in a second, repetitions included; 0: no bound.
+  std::uint64_t max_reads_per_second = 0;
+  std::uint64_t max_writes_per_second = 0;
+  std::uint64_t max_deletes_per_second = 0;
+  std::uint64_t max_lists_per_second = 0;
 
   // ColdType::s3; docs/s3.md.
   /// Must exist.
@@ -124,7 +147,7 @@ struct ColdConfig {
   /// One request, from when it has a connection to its end, takes at most this long. 0: no bound.
   std::chrono::milliseconds attempt_timeout = 10min;
   /// A request during which no byte moves for so long fails.
-  std::chrono::milliseconds stall_timeout = 60s;
+  std::chrono::milliseconds stall_timeout = 15s;
   /// Connections at once; more requests wait for one.
   std::size_t max_connections = 64;
 };

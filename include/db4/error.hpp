@@ -48,6 +48,9 @@ class DB4_API Error : public std::runtime_error {
   /// The same failure, of kind `conflict`, with the version that stands now (0: the document is absent).
   [[nodiscard]] Error with_current_version(Version version) const;
 
+  /// The same failure, of the upload with this id (UploadSession).
+  [[nodiscard]] Error with_upload_id(std::string_view upload_id) const;
+
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
 
   /// Whether the very same call may succeed later: resource_exhausted, unavailable, deadline_exceeded,
@@ -58,17 +61,20 @@ class DB4_API Error : public std::runtime_error {
   /// every other code.
   [[nodiscard]] Version current_version() const noexcept { return current_version_; }
 
+  /// Of the upload that broke off and may be resumed; empty for what was no upload.
+  [[nodiscard]] const std::string& upload_id() const noexcept { return upload_id_; }
+
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
   [[nodiscard]] const std::string& advice() const noexcept { return advice_; }
 
  private:
-  Error(ErrorCode code, std::string context, std::string problem, std::string advice,
-        Version current_version);
+  Error(ErrorCode code, std::string context, std::string problem, std::string advice);
 
   ErrorCode code_;
   std::string context_;
   std::string problem_;
   std::string advice_;
+  std::string upload_id_;
   Version current_version_ = 0;
 };
 

@@ -2,6 +2,7 @@
 // ObjectStore: the plug point under the cold tier. A folder, memory, S3; bring your own by deriving from it
 // and passing the conformance suite in tests/objects/ (docs/backends.md).
 
+#include <db4/error.hpp>
 #include <db4/types.hpp>
 
 #include <memory>
@@ -62,6 +63,7 @@ struct ObjectPart {
   friend bool operator==(const ObjectPart&, const ObjectPart&) = default;
 };
 
+/// A part of a listing of parts.
 struct ObjectPartPage {
   std::vector<ObjectPart> parts = {};  ///< in order of their numbers
   bool more = false;
@@ -74,6 +76,7 @@ struct PendingUpload {
   TimePoint started{};
 };
 
+/// A part of a listing of uploads.
 struct PendingUploadPage {
   std::vector<PendingUpload> uploads = {};  ///< by name, then in the store's own order
   bool more = false;
@@ -92,6 +95,8 @@ struct PartRules {
 struct RemoveFailure {
   std::string name = {};
   std::string message = {};
+  /// As remove() would have thrown it: `unavailable` where a repetition may help.
+  ErrorCode code = ErrorCode::unavailable;
 };
 
 /// Named immutable blobs. Names are 1 to kMaxObjectNameBytes bytes of UTF-8 without NUL, and any such name is

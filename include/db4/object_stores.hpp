@@ -38,7 +38,7 @@ struct S3Config {
   S3Addressing addressing = S3Addressing::automatic;
   std::chrono::milliseconds connect_timeout = 10s;
   std::chrono::milliseconds attempt_timeout = 10min;
-  std::chrono::milliseconds stall_timeout = 60s;
+  std::chrono::milliseconds stall_timeout = 15s;
   std::size_t max_connections = 64;
 };
 

@@ -1,10 +1,12 @@
 #pragma once
 // What a store says about itself. Counts are since it was opened unless they say otherwise.
 
+#include <db4/object_operation.hpp>
 #include <db4/tier.hpp>
 #include <db4/types.hpp>
 #include <db4/warm_storage.hpp>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,15 @@ struct HotStats {
   std::uint64_t refusals = 0;  ///< writes that got resource_exhausted
 };
 
+/// Requests of one kind to the object store: attempts, as a provider bills them.
+struct RequestStats {
+  std::uint64_t requests = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t retries = 0;  ///< of the requests: those that repeated one that failed
+  std::uint64_t bytes = 0;    ///< of bodies, sent and received
+  LatencySummary latency;     ///< of each attempt, without waiting for its turn
+};
+
 /// What the object store holds and was asked.
 struct ColdStats {
   std::uint64_t documents = 0;
@@ -49,10 +60,11 @@ struct ColdStats {
   std::uint64_t record_bytes = 0;  ///< of their records, as stored
   std::uint64_t objects = 0;       ///< named by rows or segments
   std::uint64_t object_bytes = 0;
-  std::uint64_t put_requests = 0;
-  std::uint64_t get_requests = 0;
+  std::uint64_t put_requests = 0;  ///< puts, uploads in parts, and lists: what is priced as writing
+  std::uint64_t get_requests = 0;  ///< gets and heads
   std::uint64_t delete_requests = 0;
-  std::uint64_t shared_reads = 0;  ///< reads that joined one already running
+  std::uint64_t shared_reads = 0;                             ///< reads that joined one already running
+  std::array<RequestStats, kObjectOperations> requests = {};  ///< by ObjectOperation
 };
 
 /// Moves of all kinds: by runs, by reads and by hand.
@@ -62,6 +74,7 @@ struct MoveStats {
   std::uint64_t failed = 0;
   std::uint64_t bytes = 0;
   std::uint64_t runs = 0;
+  std::uint64_t stopped_runs = 0;        ///< of these: given up because the cold tier was away
   std::uint64_t promotions_skipped = 0;  ///< on read, for want of room in hot
 };
 

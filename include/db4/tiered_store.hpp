@@ -33,6 +33,9 @@ struct Components {
   std::shared_ptr<Clock> clock = {};
   std::shared_ptr<RandomSource> random = {};
   std::shared_ptr<ObjectStore> object_store = {};
+  /// The object store given above is asked as it is: no retries, no bounds, no timeout by ColdConfig. For one
+  /// that does all that itself; retries over retries multiply the traffic to a provider in trouble.
+  bool bare_object_store = false;
   std::shared_ptr<WarmCache> warm_cache = {};
 };
 

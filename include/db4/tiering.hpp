@@ -52,10 +52,15 @@ struct TieringResult {
       0;                   ///< looked at and left: used since, held by hand, or changed by somebody meanwhile
   std::size_t failed = 0;  ///< not moved for an error; they stay where they were and are tried again
   std::uint64_t bytes_moved = 0;
+  std::size_t compacted_segments = 0;  ///< of which less than half was alive, rewritten
+  std::uint64_t compacted_bytes = 0;   ///< of the records copied for that
   std::chrono::milliseconds duration{0};
   std::vector<Move> moves = {};  ///< made (or planned, in a dry run), at most kMaxReportedMoves of them
   std::vector<std::string> errors = {};  ///< the first few messages behind `failed`
-  bool more = false;                     ///< stopped at a bound: more is due
+  /// Why the run left what was due where it is: the cold tier is away, and the next run tries it again.
+  /// Empty: it did not.
+  std::string stopped_by = {};
+  bool more = false;  ///< stopped at a bound: more is due
 };
 
 inline constexpr std::size_t kMaxReportedMoves = 10'000;

@@ -74,16 +74,14 @@ std::optional<ErrorCode> error_code_from_string(std::string_view name) noexcept 
 }
 
 Error::Error(ErrorCode code, std::string problem, std::string advice)
-    : Error(code, {}, std::move(problem), std::move(advice), 0) {}
+    : Error(code, {}, std::move(problem), std::move(advice)) {}
 
-Error::Error(ErrorCode code, std::string context, std::string problem, std::string advice,
-             Version current_version)
+Error::Error(ErrorCode code, std::string context, std::string problem, std::string advice)
     : std::runtime_error(compose(context, problem, advice)),
       code_(code),
       context_(std::move(context)),
       problem_(std::move(problem)),
-      advice_(std::move(advice)),
-      current_version_(current_version) {}
+      advice_(std::move(advice)) {}
 
 Error Error::with_context(std::string_view operation, std::string_view collection,
                           std::string_view id) const {
@@ -96,11 +94,23 @@ Error Error::with_context(std::string_view operation, std::string_view collectio
     context += '/';
     append_escaped(context, id);
   }
-  return {code_, context + ": " + context_, problem_, advice_, current_version_};
+  Error out(code_, context + ": " + context_, problem_, advice_);
+  out.upload_id_ = upload_id_;
+  out.current_version_ = current_version_;
+  return out;
 }
 
 Error Error::with_current_version(Version version) const {
-  return {ErrorCode::conflict, context_, problem_, advice_, version};
+  Error out(ErrorCode::conflict, context_, problem_, advice_);
+  out.upload_id_ = upload_id_;
+  out.current_version_ = version;
+  return out;
+}
+
+Error Error::with_upload_id(std::string_view upload_id) const {
+  Error out = *this;
+  out.upload_id_ = upload_id;
+  return out;
 }
 
 bool Error::retryable() const noexcept {

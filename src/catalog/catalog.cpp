@@ -37,6 +37,22 @@ std::optional<Integer> read_meta(const kv::Engine& engine, std::string_view key)
   return load_fixed<Integer>(value->data());
 }
 
+std::string drawn_id(RandomSource& random) {
+  std::string bytes;
+  put_fixed(bytes, random.next_u64());
+  return bytes;
+}
+
+/// Of lower-case digits, an even number of them.
+std::string from_hex(std::string_view digits) {
+  const auto value = [](char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; };
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    bytes.push_back(static_cast<char>(value(digits[i]) * 16 + value(digits[i + 1])));
+  }
+  return bytes;
+}
+
 std::string change_key_prefix(std::uint64_t node, std::uint64_t epoch) {
   std::string out;
   put_big_endian(out, node);
@@ -87,11 +103,18 @@ Catalog::Catalog(std::unique_ptr<kv::Engine> engine, std::shared_ptr<Clock> cloc
 
 Catalog::~Catalog() = default;
 
+void Catalog::raise_version_floor(std::uint64_t to) {
+  kv::Batch batch;
+  batch.put(kMeta, std::string(kVersionFloorKey), encoded(to));
+  queue_.commit(batch, Durability::disk);
+  floor_ = to;
+}
+
 void Catalog::open_meta(RandomSource& random) {
   kv::Batch batch;
   if (const auto format = read_meta<std::uint32_t>(*engine_, kFormatKey); !format) {
     is_new_ = true;
-    put_fixed(store_id_, random.next_u64());
+    store_id_ = options_.new_store_id.empty() ? drawn_id(random) : from_hex(options_.new_store_id);
     batch.put(kMeta, std::string(kFormatKey), encoded(kCatalogFormat));
     batch.put(kMeta, std::string(kStoreIdKey), store_id_);
     batch.put(kMeta, std::string(kVersionFloorKey), encoded(std::uint64_t{0}));

@@ -31,6 +31,7 @@ struct CatalogOptions {
   std::chrono::microseconds intent_deadline = std::chrono::hours{1};
   std::size_t kept_changes = 100'000;     ///< entries of the changes space; older ones are trimmed ...
   std::size_t trimmed_at_once = 500'000;  ///< ... so many in one call at most
+  std::string new_store_id = {};          ///< 16 hex digits, where the store is made; empty: drawn
 };
 
 struct DueEntry {
@@ -55,6 +56,11 @@ struct SegmentFacts {
   std::uint64_t bytes = 0;
   std::uint32_t records = 0;
   std::int64_t live_bytes = 0;  ///< of records that rows name
+
+  /// Whether less than half of it is alive: worth rewriting, since that frees more than it copies.
+  [[nodiscard]] bool sparse() const noexcept {
+    return live_bytes <= 0 || static_cast<std::uint64_t>(live_bytes) < bytes / 2;
+  }
 };
 
 struct ScannedRow {
@@ -98,6 +104,9 @@ class Catalog {
   [[nodiscard]] std::uint64_t version_floor() const noexcept {
     return floor_.load(std::memory_order_acquire);
   }
+
+  /// New documents get versions above it from now on. For rebuilding.
+  void raise_version_floor(std::uint64_t to);
 
   // -- the due index --
   [[nodiscard]] std::vector<DueEntry> due(std::int64_t from_us, std::int64_t until_us, std::size_t limit,
@@ -153,23 +162,50 @@ class Catalog {
 
   // -- objects --
   /// Commits the intent to put an object of this name, synced whatever the durability.
-  void announce_object(const std::string& object, std::uint64_t bytes);
+  void announce_object(const std::string& object, std::uint64_t bytes) {
+    announce_object(object, bytes, options_.intent_deadline);
+  }
+  /// The same with a deadline of its own: of an upload that may take its time.
+  void announce_object(const std::string& object, std::uint64_t bytes, std::chrono::microseconds deadline);
+  /// Whether the intent to put it stands.
+  [[nodiscard]] bool announced(const std::string& object) const;
   /// Gives an announced object up: it becomes garbage at once. False where no intent stands.
   bool abandon_object(const std::string& object, std::uint64_t bytes);
   /// The same for an object that certainly no row names, also where its intent is gone: a put may outlast the
   /// deadline (the machine slept), and then land after the garbage collection that followed it.
   void discard_object(const std::string& object, std::uint64_t bytes);
+  /// Gives up an object that no row names and nothing announces: it becomes garbage after the grace.
+  void forget_object(const std::string& object, std::uint64_t bytes);
   /// Intents past their deadline become garbage; how many did.
   std::size_t expire_intents(std::size_t limit);
   /// Garbage due by now.
   [[nodiscard]] std::vector<GarbageEntry> due_garbage(std::size_t limit) const;
-  /// For a GarbageKind::segment: drops the segment where nothing in it lives.
+  /// For a GarbageKind::segment: drops the segment where nothing in it lives, and lists it as sparse where
+  /// less than half does.
   void settle_segment(const GarbageEntry& entry);
   /// After the objects were deleted; those that could not be come up again after the grace, or a minute.
   void settle_garbage(std::span<const GarbageEntry> deleted, std::span<const GarbageEntry> failed);
   [[nodiscard]] std::optional<SegmentFacts> find_segment(const std::string& object) const;
+  /// Segments of which less than half was alive when it was last looked, by name, after the one given. Such
+  /// a look follows, by the grace, whatever lowers the live part.
+  [[nodiscard]] std::vector<std::string> sparse_segments(const std::string& after, std::size_t limit) const;
+  /// Takes it from that list.
+  void forget_sparse(const std::string& object);
   /// Every object name that intents, garbage and segments hold. For audits: reads all of them.
   [[nodiscard]] std::vector<std::string> referenced_objects() const;
+
+  // -- uploads (uploads.cpp): bytes that mean something to the cold tier alone; synced whatever the
+  // durability
+  /// Replaces what is there of that id; without `replace` only where nothing is: whether it was put.
+  bool put_upload(const std::string& id, const std::string& value, bool replace);
+  [[nodiscard]] std::optional<std::string> find_upload(std::string_view id) const;
+  /// Their values, in order of the ids, after the one given.
+  [[nodiscard]] std::vector<std::string> list_uploads(std::string_view after, std::size_t limit) const;
+  /// With its parts.
+  void remove_upload(const std::string& id);
+  void put_upload_part(const std::string& id, std::uint32_t number, const std::string& value);
+  [[nodiscard]] std::vector<std::string> upload_parts(const std::string& id) const;
+  void clear_upload_parts(const std::string& id);
 
   // -- figures --
   [[nodiscard]] Totals totals() const;

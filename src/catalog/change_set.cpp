@@ -10,6 +10,9 @@
 #include <algorithm>
 
 namespace db4::catalog {
+namespace {
+constexpr std::int64_t kSecondUs = 1'000'000;
+}  // namespace
 
 void ChangeSet::change(std::string key, const std::optional<Row>& before, Row after,
                        const detail::BlockRef& block, const std::optional<MoveNote>& note) {
@@ -18,12 +21,24 @@ void ChangeSet::change(std::string key, const std::optional<Row>& before, Row af
     batch_.require_prefix(kRows, key, revision_prefix(before->revision));
     after.revision = std::max(before->revision + 1, after.version);
   } else {
-    batch_.require_absent(kRows, key);
     // The caller took the version from a floor that a purge may have raised since: then the commit fails, and
     // the caller tries again.
     require_floor(after.version - 1);
+    batch_.require_absent(kRows, key);
     after.revision = after.version;
   }
+  stage_change(std::move(key), hash, before, std::move(after), block, note);
+}
+
+void ChangeSet::restore(std::string key, Row row) {
+  const std::uint64_t hash = hash_key(key);
+  batch_.require_absent(kRows, key);
+  row.revision = row.version;
+  stage_change(std::move(key), hash, std::nullopt, std::move(row), {}, {});
+}
+
+void ChangeSet::stage_change(std::string key, std::uint64_t hash, const std::optional<Row>& before, Row after,
+                             const detail::BlockRef& block, const std::optional<MoveNote>& note) {
   if (after.due_us != 0 && (!before || before->due_us != after.due_us)) {
     // Never filed in the past: a run may have gone by there already.
     after.due_us = std::max({after.due_us, catalog_->now_us(), catalog_->watermark_us()});
@@ -129,7 +144,9 @@ void ChangeSet::free_cold(const ColdPlace& place) {
   const auto length = static_cast<std::int64_t>(place.length);
   if (place.in_segment) {
     batch_.add(kCounters, segment_key(place.object), -length);
-    batch_.put(kGarbage, timed_key(due_us, place.object), encode_garbage(GarbageKind::segment, 0));
+    // By whole seconds: thousands of records that go together are one look at their segment.
+    const std::int64_t look_us = (due_us / kSecondUs + 1) * kSecondUs;
+    batch_.put(kGarbage, timed_key(look_us, place.object), encode_garbage(GarbageKind::segment, 0));
   } else {
     batch_.put(kGarbage, timed_key(due_us, place.object), encode_garbage(GarbageKind::object, place.length));
     batch_.add(kCounters, total_key(Metric::objects, 0), -1);

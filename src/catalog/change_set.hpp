@@ -51,6 +51,10 @@ class ChangeSet {
   void change(std::string key, const std::optional<Row>& before, Row after,
               const detail::BlockRef& block = {}, const std::optional<MoveNote>& note = {});
 
+  /// A row that was lost, whatever its version: for rebuilding a catalogue alone, which raises the version
+  /// floor past all of them at its end.
+  void restore(std::string key, Row row);
+
   /// Takes a tombstone away, raising the version floor past it.
   void purge(std::string key, const Row& tombstone);
 
@@ -62,6 +66,8 @@ class ChangeSet {
 
  private:
   friend class Catalog;
+  void stage_change(std::string key, std::uint64_t hash, const std::optional<Row>& before, Row after,
+                    const detail::BlockRef& block, const std::optional<MoveNote>& note);
   void require_floor(std::uint64_t floor);
   void stage_body(const std::string& key, const std::optional<Row>& before, Row& after,
                   const detail::BlockRef& block);

@@ -71,10 +71,15 @@ SegmentFacts decode_segment_facts(std::string_view object, std::string_view valu
   return facts;
 }
 
-void Catalog::announce_object(const std::string& object, std::uint64_t bytes) {
+bool Catalog::announced(const std::string& object) const {
+  return engine_->get(kIntents, object).has_value();
+}
+
+void Catalog::announce_object(const std::string& object, std::uint64_t bytes,
+                              std::chrono::microseconds deadline) {
   kv::Batch batch;
   batch.require_absent(kIntents, object);
-  batch.put(kIntents, object, encode_intent(now_us() + options_.intent_deadline.count(), bytes));
+  batch.put(kIntents, object, encode_intent(now_us() + deadline.count(), bytes));
   // Synced whatever the durability: the object that follows survives a power cut, so must its announcement.
   if (!queue_.commit(batch, Durability::disk).committed()) {
     throw Error(ErrorCode::internal, "the object name " + object + " was drawn twice",
@@ -95,6 +100,13 @@ void Catalog::discard_object(const std::string& object, std::uint64_t bytes) {
   kv::Batch batch;
   batch.require_absent(kSegments, object);  // a registered one is looked at by itself
   batch.put(kGarbage, timed_key(now_us(), object), encode_garbage(GarbageKind::object, bytes));
+  queue_.commit(batch, options_.durability);
+}
+
+void Catalog::forget_object(const std::string& object, std::uint64_t bytes) {
+  kv::Batch batch;
+  batch.put(kGarbage, timed_key(now_us() + options_.garbage_grace.count(), object),
+            encode_garbage(GarbageKind::object, bytes));
   queue_.commit(batch, options_.durability);
 }
 
@@ -143,10 +155,14 @@ void Catalog::settle_segment(const GarbageEntry& entry) {
     batch.require_present(kSegments, entry.object);
     batch.erase(kSegments, entry.object);
     batch.erase(kCounters, counter);
+    batch.erase(kSparse, entry.object);
     batch.put(kGarbage, timed_key(now_us() + options_.garbage_grace.count(), entry.object),
               encode_garbage(GarbageKind::object, facts->bytes));
     batch.add(kCounters, total_key(Metric::objects, 0), -1);
     batch.add(kCounters, total_key(Metric::object_bytes, 0), -static_cast<std::int64_t>(facts->bytes));
+  } else if (facts && facts->sparse()) {
+    batch.require_present(kSegments, entry.object);
+    batch.put(kSparse, entry.object, {});
   }
   // Where a precondition failed somebody changed the segment just now: the entry stays and is looked at
   // again.
@@ -174,6 +190,23 @@ std::optional<SegmentFacts> Catalog::find_segment(const std::string& object) con
     facts.live_bytes = load_fixed<std::int64_t>(live->data());
   }
   return facts;
+}
+
+std::vector<std::string> Catalog::sparse_segments(const std::string& after, std::size_t limit) const {
+  std::vector<std::string> out;
+  const std::string begin = after.empty() ? after : after + '\0';
+  for (kv::Entry& entry :
+       engine_->scan({.space = kSparse, .begin = begin, .end = {}, .limit = limit, .keys_only = true})) {
+    out.push_back(std::move(entry.key));
+  }
+  return out;
+}
+
+void Catalog::forget_sparse(const std::string& object) {
+  kv::Batch batch;
+  batch.erase(kSparse, object);
+  // Advice: after a power cut it is looked at once more.
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
 }
 
 std::vector<std::string> Catalog::referenced_objects() const {

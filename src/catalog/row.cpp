@@ -11,6 +11,9 @@ namespace {
 constexpr std::uint8_t kRowFormat = 1;
 constexpr std::uint8_t kHasCold = 1;
 constexpr std::uint8_t kColdInSegment = 2;
+constexpr std::uint8_t kColdFramed = 4;
+constexpr std::uint8_t kColdHasVersion = 8;
+constexpr std::uint8_t kKnownFlags = kHasCold | kColdInSegment | kColdFramed | kColdHasVersion;
 
 [[noreturn]] void damaged(std::string_view what) {
   throw Error(ErrorCode::corrupt,
@@ -49,6 +52,8 @@ std::string encode_row(std::string_view key, const Row& row) {
   std::uint8_t flags = 0;
   if (row.cold) flags |= kHasCold;
   if (row.cold && row.cold->in_segment) flags |= kColdInSegment;
+  if (row.cold && row.cold->framed) flags |= kColdFramed;
+  if (row.cold && row.cold->record_version != 0) flags |= kColdHasVersion;
   out.push_back(static_cast<char>(flags));
   put_fixed(out, row.created_at_us);
   put_fixed(out, row.updated_at_us);
@@ -60,6 +65,7 @@ std::string encode_row(std::string_view key, const Row& row) {
     put_sized(out, row.cold->object);
     put_varint(out, row.cold->offset);
     put_varint(out, row.cold->length);
+    if (row.cold->record_version != 0) put_varint(out, row.cold->record_version);
   }
   out.append(row.inline_body);
   put_fixed(out, row_checksum(key, out));
@@ -85,6 +91,10 @@ Row decode_row(std::string_view key, std::string_view bytes) {
   row.placed_by = checked(in.fixed<std::uint8_t>(), PlacedBy::write, PlacedBy::pin);
   if (row.home == StorageTier::warm) damaged("home");
   const auto flags = in.fixed<std::uint8_t>();
+  if ((flags & ~kKnownFlags) != 0) {
+    throw Error(ErrorCode::unsupported, "the document's row has flags that this db4 does not know",
+                "open the store with the newer db4 that wrote it");
+  }
   row.created_at_us = in.fixed<std::int64_t>();
   row.updated_at_us = in.fixed<std::int64_t>();
   row.placed_at_us = in.fixed<std::int64_t>();
@@ -97,6 +107,8 @@ Row decode_row(std::string_view key, std::string_view bytes) {
     cold.offset = in.varint();
     cold.length = in.varint();
     cold.in_segment = (flags & kColdInSegment) != 0;
+    cold.framed = (flags & kColdFramed) != 0;
+    if ((flags & kColdHasVersion) != 0) cold.record_version = in.varint();
     row.cold = std::move(cold);
   }
   if (!in.ok()) damaged("length");

@@ -36,6 +36,11 @@ struct ColdPlace {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   bool in_segment = false;
+  /// The record is in frames: a large document, uploaded in parts (docs/formats/large.md).
+  bool framed = false;
+  /// The version that the record names, where it is not the row's: what was uploaded for hours takes the
+  /// version after whatever was written meanwhile. 0: the row's.
+  Version record_version = 0;
   friend bool operator==(const ColdPlace&, const ColdPlace&) = default;
 };
 

@@ -9,8 +9,7 @@
 
 namespace db4::catalog {
 
-/// Spaces of the engine. The numbers are on disk: never renumber. 11 (upload sessions) and 12 (keys) are
-/// reserved.
+/// Spaces of the engine. The numbers are on disk: never renumber. 12 (keys) is reserved.
 enum Space : std::uint8_t {
   kMeta = 1,      ///< format, store id, epoch, version floor, watermark
   kRows = 2,      ///< document key -> row
@@ -22,20 +21,32 @@ enum Space : std::uint8_t {
   kGarbage = 8,   ///< due time, object name -> what to do with it
   kSegments = 9,  ///< object name -> facts of a segment
   kCounters = 10,
-  kHistory = 13,  ///< document key -> its last moves
-  kPins = 14,     ///< scope, collection, id or prefix -> the tier it is held in
-  kSamples = 15,  ///< time -> what the store's figures were
+  kUploads = 11,      ///< upload id -> session
+  kHistory = 13,      ///< document key -> its last moves
+  kPins = 14,         ///< scope, collection, id or prefix -> the tier it is held in
+  kSamples = 15,      ///< time -> what the store's figures were
+  kUploadParts = 16,  ///< upload id, number of a part -> its receipt
+  kSparse = 17,       ///< object name of a segment worth rewriting -> nothing
 };
 
 inline std::vector<kv::SpaceSpec> catalog_spaces() {
   using enum kv::SpaceKind;
-  return {{kMeta, "meta", keys},         {kRows, "rows", keys},
-          {kBodies, "bodies", bodies},   {kDue, "due", keys},
-          {kAccess, "access", keys},     {kChanges, "changes", keys},
-          {kIntents, "intents", keys},   {kGarbage, "garbage", keys},
-          {kSegments, "segments", keys}, {kCounters, "counters", counters},
-          {kHistory, "history", keys},   {kPins, "pins", keys},
-          {kSamples, "samples", bodies}};
+  return {{kMeta, "meta", keys},
+          {kRows, "rows", keys},
+          {kBodies, "bodies", bodies},
+          {kDue, "due", keys},
+          {kAccess, "access", keys},
+          {kChanges, "changes", keys},
+          {kIntents, "intents", keys},
+          {kGarbage, "garbage", keys},
+          {kSegments, "segments", keys},
+          {kCounters, "counters", counters},
+          {kHistory, "history", keys},
+          {kPins, "pins", keys},
+          {kSamples, "samples", bodies},
+          {kUploads, "uploads", keys},
+          {kUploadParts, "upload_parts", keys},
+          {kSparse, "sparse", keys}};
 }
 
 }  // namespace db4::catalog

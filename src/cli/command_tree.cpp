@@ -46,7 +46,7 @@ CommandTree::CommandTree() : app_(kRoot.summary, kRoot.name) {
       "--version", [this] { return version_text(app_.count("--json") > 0); }, "Print the version");
   // Options of the root may stand anywhere in the line.
   app_.fallthrough();
-  app_.add_option("--store", global_.store, "The store's folder")->type_name("FOLDER");
+  add_folder_option(app_, "--store", global_.store, "The store's folder");
   app_.add_flag("--json", global_.json, "Print JSON for programs");
   app_.add_flag("-q,--quiet", global_.quiet, "Show no progress");
   app_.add_option("--set", global_.settings, "Override a setting of db4.toml")
@@ -55,8 +55,8 @@ CommandTree::CommandTree() : app_(kRoot.summary, kRoot.name) {
   app_.add_option("--color", global_.color, "Colours: auto, always or never; auto heeds NO_COLOR")
       ->type_name("WHEN")
       ->check(CLI::IsMember({"auto", "always", "never"}));
-  app_.add_option("--wait", global_.wait, "How long to wait for a store that is just being used (10s)")
-      ->type_name("DURATION");
+  add_duration_option(app_, "--wait", global_.wait,
+                      "How long to wait for a store that is just being used (10s)");
 }
 
 CLI::App& CommandTree::add(const CommandText& text, Action action) {

@@ -2,6 +2,8 @@
 #include "completion.hpp"
 #include "text.hpp"
 
+#include <set>
+
 namespace db4::cli {
 namespace {
 
@@ -12,16 +14,29 @@ function __db4_collections
     set -l store
     if set -l at (contains -i -- --store $words)
         set store --store $words[(math $at + 1)]
+    else
+        set store (string match -- '--store=*' $words)
     end
     command db4 $store __complete collections 2>/dev/null
 end
 
-# __db4_at PATH...: the words that are no options begin with these, and no command under them follows.
-function __db4_at
-    set -l words
+# __db4_words: those before the cursor that are neither options nor what an option takes.
+function __db4_words
+    set -l skip 0
     for word in (commandline -opc)[2..-1]
-        string match -q -- '-*' $word; or set -a words $word
+        if test $skip = 1
+            set skip 0
+        else if contains -- $word $__db4_valued
+            set skip 1
+        else if not string match -q -- '-*' $word
+            echo -- $word
+        end
     end
+end
+
+# __db4_at PATH...: the words begin with these.
+function __db4_at
+    set -l words (__db4_words)
     set -l wanted $argv
     test (count $words) -ge (count $wanted); or return 1
     for i in (seq (count $wanted))
@@ -33,10 +48,7 @@ end
 # __db4_first PATH...: the same, and nothing stands behind them yet.
 function __db4_first
     __db4_at $argv; or return 1
-    set -l words
-    for word in (commandline -opc)[2..-1]
-        string match -q -- '-*' $word; or set -a words $word
-    end
+    set -l words (__db4_words)
     test (count $words) -eq (count $argv)
 end
 
@@ -99,7 +111,16 @@ void add_page(std::string& out, const Page& page) {
 }  // namespace
 
 std::string fish_completion(const std::vector<Page>& pages) {
+  std::set<std::string> valued;
+  for (const Page& page : pages) {
+    for (const PageEntry& option : page.options) {
+      if (!option.value.empty()) valued.insert(option.names.begin(), option.names.end());
+    }
+  }
   std::string out = kHead;
+  out += "\n# Options that take something.\nset -g __db4_valued";
+  for (const std::string& name : valued) out += " " + name;
+  out += "\n";
   for (const Page& page : pages) add_page(out, page);
   return out;
 }

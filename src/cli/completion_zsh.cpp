@@ -12,8 +12,10 @@ constexpr const char* kHead = R"sh(#compdef db4
 
 _db4_collections() {
   local -a store names
-  local at=${words[(i)--store]}
-  if (( at < $#words )); then store=(--store ${(Q)words[at+1]}); fi
+  # The whole line, as _db4 got it: below a command _arguments leaves only that command's words.
+  local at=${db4_line[(i)--store]} joined=${db4_line[(i)--store=*]}
+  if (( at < $#db4_line )); then store=(--store "${(Q)db4_line[at+1]}")
+  elif (( joined <= $#db4_line )); then store=("${(Q)db4_line[joined]}"); fi
   names=(${(f)"$(command db4 $store __complete collections 2>/dev/null)"})
   compadd -a names
 }
@@ -104,6 +106,7 @@ std::string function_of(const Page& page, const Page& root) {
     specs.emplace_back("*::argument:->argument");
   }
   std::string out = "\n" + function_name(page) + "() {\n";
+  if (&page == &root) out += "  local -a db4_line=(\"${words[@]}\")\n";
   if (!page.commands.empty()) out += "  local curcontext=$curcontext state line\n  typeset -A opt_args\n";
   out += std::string("  _arguments") + (page.commands.empty() ? "" : " -C");
   for (const std::string& spec : specs) out += " \\\n    " + shell_quoted(spec);

@@ -22,8 +22,17 @@ Settings Context::settings() const {
 std::chrono::milliseconds Context::wait() const { return parse_duration(options_.wait); }
 
 Session& Context::session(SessionKind kind) {
-  if (!session_) session_ = std::make_unique<Session>(settings().config(), wait(), stop(), kind);
+  if (session_) return *session_;
+  session_ = std::make_unique<Session>(settings().config(), wait(), stop(), kind);
+  if (session_->live()) refuse_settings();
   return *session_;
+}
+
+void Context::refuse_settings() const {
+  if (options_.settings.empty()) return;
+  throw Error(ErrorCode::invalid_argument,
+              "another process holds the store, with settings of its own: --set has no effect there",
+              "leave --set out, or end that process first");
 }
 
 nlohmann::json Context::ask(const nlohmann::json& request, std::string_view body) {
@@ -43,10 +52,57 @@ void add_key(CLI::App& command, Key& key) {
 
 std::string name_of(const Key& key) { return escape(key.collection) + "/" + escape(key.id); }
 
-int report_not_found(const Key& key) {
-  std::cerr << "db4: there is no document " << name_of(key) << "; `db4 ls "
-            << escape(shell_quoted(key.collection)) << "` lists what there is\n";
+int report_not_found(const Context& context, const Key& key, const nlohmann::json& reply) {
+  if (context.json()) {
+    Context::print(reply);
+  } else {
+    std::cerr << "db4: there is no document " << name_of(key) << "; `db4 ls "
+              << escape(shell_quoted(key.collection)) << "` lists what there is\n";
+  }
   return kNotFound;
+}
+
+int report_no_collection(const Context& context, const std::string& collection,
+                         const std::vector<std::string>& names) {
+  if (context.json()) return kNotFound;
+  const std::string near = nearest(collection, names);
+  std::cerr << "db4: there is no collection " << escape(collection) << "; "
+            << (near.empty() ? "`db4 ls` lists them" : "did you mean " + escape(near) + "?") << "\n";
+  return kNotFound;
+}
+
+namespace {
+
+template <typename Parse>
+CLI::Option* add_measure(CLI::App& command, const char* name, std::string& value, const char* what,
+                         const Parse& parse) {
+  const auto check = [parse](const std::string& word) {
+    try {
+      parse(word);
+      return std::string();
+    } catch (const Error& error) {
+      return error.problem() + "; " + error.advice();
+    }
+  };
+  return command.add_option(name, value, what)->check(CLI::Validator(check, ""));
+}
+
+}  // namespace
+
+CLI::Option* add_duration_option(CLI::App& command, const char* name, std::string& duration,
+                                 const char* what) {
+  return add_measure(command, name, duration, what, parse_duration)->type_name("DURATION");
+}
+
+CLI::Option* add_folder_option(CLI::App& command, const char* name, std::string& folder, const char* what) {
+  const auto check = [](const std::string& word) {
+    return word.empty() ? std::string("the folder's name is empty") : std::string();
+  };
+  return command.add_option(name, folder, what)->type_name("FOLDER")->check(CLI::Validator(check, ""));
+}
+
+CLI::Option* add_size_option(CLI::App& command, const char* name, std::string& size, const char* what) {
+  return add_measure(command, name, size, what, parse_bytes)->type_name("SIZE");
 }
 
 CLI::Option* add_tier_option(CLI::App& command, const char* name, std::string& tier, const char* what) {

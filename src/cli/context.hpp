@@ -33,7 +33,7 @@ class Context {
   [[nodiscard]] Settings settings() const;
 
   /// The store, through the socket of the process that holds it or else opened here; made on first use, of
-  /// that kind.
+  /// that kind. Throws invalid_argument where it is held and --set was given, which could not hold there.
   Session& session(SessionKind kind = SessionKind::short_one);
   /// Runs an operation of docs/json.md there.
   nlohmann::json ask(const nlohmann::json& request, std::string_view body = {});
@@ -43,6 +43,9 @@ class Context {
 
   /// How long to wait for a store that is locked.
   [[nodiscard]] std::chrono::milliseconds wait() const;
+
+  /// Throws invalid_argument where --set was given, for a store that another process holds.
+  void refuse_settings() const;
 
   /// Prints an object as it is defined in docs/json.md.
   static void print(const nlohmann::json& json);
@@ -63,8 +66,19 @@ struct Key {
 void add_key(CLI::App& command, Key& key);
 /// "collection/id", with what would break a terminal escaped.
 std::string name_of(const Key& key);
-/// Says that there is no such document; kNotFound.
-int report_not_found(const Key& key);
+/// Says that there is no such document: in words, or by printing `reply` where JSON was asked for; kNotFound.
+int report_not_found(const Context& context, const Key& key, const nlohmann::json& reply);
+/// Says that there is no such collection, and which of `names` may have been meant; kNotFound. Says nothing
+/// where JSON was asked for: what the caller prints shows it.
+int report_no_collection(const Context& context, const std::string& collection,
+                         const std::vector<std::string>& names);
+/// Adds an option that takes a duration or a size: its word is checked while parsing.
+CLI::Option* add_duration_option(CLI::App& command, const char* name, std::string& duration,
+                                 const char* what);
+/// Adds an option or argument that takes a folder, which has a name: an empty one comes of a variable that is
+/// not set.
+CLI::Option* add_folder_option(CLI::App& command, const char* name, std::string& folder, const char* what);
+CLI::Option* add_size_option(CLI::App& command, const char* name, std::string& size, const char* what);
 /// Adds an option that takes a tier: its word is checked while parsing.
 CLI::Option* add_tier_option(CLI::App& command, const char* name, std::string& tier, const char* what);
 /// hot, warm or cold in its colour.

@@ -162,7 +162,7 @@ void Demo::load() {
   documents_ = options_.input.empty() ? read_package_index() : read_json_lines(options_.input);
   if (options_.documents != 0 && options_.documents < documents_.size()) thin_out();
   for (const CorpusDocument& document : documents_) bytes_ += document.body.size();
-  say("  " + describe_count(documents_.size()) + " documents, " + describe_bytes(bytes_) + " of JSON");
+  say("  " + describe_count(documents_.size(), "document") + ", " + describe_bytes(bytes_) + " of JSON");
 }
 
 void Demo::thin_out() {
@@ -325,12 +325,12 @@ void Demo::report(const StoreStats& stats, std::size_t good) const {
   say("  moves     " + describe_count(stats.moves.promoted) + " promoted, " +
       describe_count(stats.moves.demoted) + " demoted, " + describe_count(stats.moves.failed) + " failed");
   say("  objects   " + describe_count(cold.objects) + " (" + describe_bytes(cold.object_bytes) + ") hold " +
-      describe_count(cold.documents) + " documents of " + describe_bytes(cold.bytes));
-  say("  requests  " + describe_count(cold.put_requests) + " puts, " + describe_count(cold.get_requests) +
-      " gets, " + describe_count(cold.delete_requests) + " deletes");
+      describe_count(cold.documents, "document") + " of " + describe_bytes(cold.bytes));
+  say("  requests  " + describe_count(cold.put_requests, "put") + ", " +
+      describe_count(cold.get_requests, "get") + ", " + describe_count(cold.delete_requests, "delete"));
   report_bill(stats);
-  say("  " + describe_count(good) + " of " + describe_count(documents_.size()) +
-      " documents read back byte for byte");
+  say("  " + describe_count(good) + " of " + describe_count(documents_.size(), "document") +
+      " read back byte for byte");
 }
 
 void Demo::report_bill(const StoreStats& stats) const {

@@ -21,7 +21,8 @@ struct WriteFlags {
   std::optional<std::uint64_t> if_version;
 };
 
-void add_write_flags(CLI::App& command, WriteFlags& flags) {
+void add_write_flags(CLI::App& command, WriteFlags& flags,
+                     const char* what = "Only if it stands at this version; 0: only if it is new") {
   // The parser would take -1 for the largest number.
   const auto check = [](const std::string& word) {
     std::uint64_t version = 0;
@@ -29,8 +30,7 @@ void add_write_flags(CLI::App& command, WriteFlags& flags) {
     const bool whole = error == std::errc() && end == word.data() + word.size();
     return whole ? "" : "'" + escape(word) + "' is no version: write a whole number from 0 on";
   };
-  command
-      .add_option("--if-version", flags.if_version, "Only if it stands at this version; 0: only if it is new")
+  command.add_option("--if-version", flags.if_version, what)
       ->type_name("VERSION")
       ->check(CLI::Validator(check, ""));
 }
@@ -97,7 +97,7 @@ int get(Context& context, const GetOptions& options) {
   const OperationReply found = context.session().ask(request_for("get", options.key));
   const json reply = json::parse(found.json);
   context.session().close();
-  if (!reply.at("found").get<bool>()) return report_not_found(options.key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, options.key, reply);
   if (context.json() || options.meta) {
     Context::print(with_body(reply, found.body));
     return kOk;
@@ -126,7 +126,7 @@ int rm(Context& context, const RmOptions& options) {
   const json reply = context.ask(request);
   context.session().close();
   if (!reply.at("removed").get<bool>()) {
-    if (options.flags.tier.empty()) return report_not_found(options.key);
+    if (context.json() || options.flags.tier.empty()) return report_not_found(context, options.key, reply);
     std::cerr << "db4: there is no copy of " << name_of(options.key) << " in " << options.flags.tier
               << "; `db4 explain` says where it is\n";
     return kNotFound;
@@ -146,11 +146,19 @@ struct CpOptions {
   WriteFlags flags;
 };
 
+bool is_same_store(const Context& context, const CpOptions& options) {
+  std::error_code ignored;
+  return options.to_store.empty() || std::filesystem::equivalent(options.to_store, context.folder(), ignored);
+}
+
 int cp(Context& context, const CpOptions& options) {
   const Key to{options.to.collection, options.to.id.empty() ? options.from.id : options.to.id};
+  if (to.collection == options.from.collection && to.id == options.from.id && is_same_store(context, options))
+    throw Error(ErrorCode::invalid_argument, name_of(to) + " would be copied onto itself",
+                "name another collection or id, or another store with --to-store");
   const OperationReply found = context.session().ask(request_for("get", options.from));
   const json source = json::parse(found.json);
-  if (!source.at("found").get<bool>()) return report_not_found(options.from);
+  if (!source.at("found").get<bool>()) return report_not_found(context, options.from, source);
   json request = request_for("put", to);
   set_write_flags(request, options.flags);
   request["content_type"] = source.at("content_type");
@@ -224,7 +232,7 @@ void add_rm(CommandTree& tree) {
                                             "db4 rm users 1 --tier warm  # only the copy there"},
                                [options](Context& context) { return rm(context, *options); });
   add_key(command, options->key);
-  add_write_flags(command, options->flags);
+  add_write_flags(command, options->flags, "Only if it stands at this version");
   add_tier_option(command, "--tier", options->flags.tier, "Drop the copy in this tier alone");
 }
 
@@ -245,7 +253,7 @@ void add_cp(CommandTree& tree) {
       ->type_name("");
   command.add_option("to-id", options->to.id, "Id of the copy; the same where it is not given")
       ->type_name("");
-  command.add_option("--to-store", options->to_store, "Folder of another store")->type_name("FOLDER");
+  add_folder_option(command, "--to-store", options->to_store, "Folder of another store");
   add_write_flags(command, options->flags);
   add_tier_option(command, "--tier", options->flags.tier, "Where the copy goes");
 }

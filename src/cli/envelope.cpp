@@ -3,7 +3,11 @@
 #include "files.hpp"
 #include "json_scan.hpp"
 
+#include <db4/json_check.hpp>
+
 #include <nlohmann/json.hpp>
+
+#include <fstream>
 
 namespace db4::cli {
 namespace {
@@ -30,7 +34,7 @@ bool stands_as_it_is(std::string_view body) {
   constexpr std::string_view kSpace = " \t";
   return !body.empty() && body.find_first_of("\r\n") == std::string_view::npos &&
          kSpace.find(body.front()) == std::string_view::npos &&
-         kSpace.find(body.back()) == std::string_view::npos && is_storable_json(body);
+         kSpace.find(body.back()) == std::string_view::npos && !find_json_fault(body);
 }
 
 /// What an envelope's line holds, as it is written there.
@@ -74,6 +78,14 @@ bool has_mark(std::string_view line, std::string_view mark) {
   return line.substr(0, start.size()) == start;
 }
 
+bool is_unfinished_export(const std::filesystem::path& folder) {
+  std::ifstream in(folder / kUnfinishedExport, std::ios::binary);
+  std::string text(kUnfinishedExportText.size() + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return text == kUnfinishedExportText;
+}
+
 std::string encode_envelope(const Envelope& envelope, std::string_view body) {
   std::string out = encode_names(envelope);
   if (stands_as_it_is(body)) {
@@ -102,9 +114,7 @@ std::string encode_index_entry(const Envelope& envelope, std::string_view file) 
 void decode_envelope(Record& record, std::string* file) {
   Members found;
   if (!find_members(record.body, found)) {
-    const auto where = find_json_error(record.body);
-    record.problem = where ? "it is no valid JSON at byte " + std::to_string(record.byte + *where)
-                           : std::string("it is no JSON object");
+    record.problem = describe_json_fault(record.body, record.byte).value_or("it is no JSON object");
     return;
   }
   auto collection = decode_json_string(found.collection);

@@ -4,6 +4,7 @@
 
 #include "record_source.hpp"
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,13 @@ namespace db4::cli {
 inline constexpr std::string_view kExportMark = R"({"db4_export":1})";
 inline constexpr std::string_view kFolderMark = R"({"db4_export_folder":1})";
 inline constexpr const char* kFolderIndex = "index.jsonl";
+/// A file that stands in a folder until the export into it is complete.
+inline constexpr const char* kUnfinishedExport = "export.unfinished";
+inline constexpr std::string_view kUnfinishedExportText =
+    "An export by db4 is being written here, or was broken off: `db4 export --folder` begins it anew.\n";
+
+/// Whether the folder has what an export that did not come to its end left there.
+bool is_unfinished_export(const std::filesystem::path& folder);
 
 /// Whether a line is a mark of this kind, of any version.
 bool has_mark(std::string_view line, std::string_view mark);

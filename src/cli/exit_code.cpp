@@ -8,7 +8,7 @@ const std::array<ExitText, 7>& exit_texts() {
        {kFailed, "failed: damage, a full disk behind the output, a move that went wrong"},
        {kUsage, "wrong usage: an argument, a setting or a document that is wrong"},
        {kConflict, "it stands at another version, or is there already"},
-       {kNotFound, "no such document, or no such pin"},
+       {kNotFound, "no such document, collection or pin"},
        {kBusy, "locked, full or away: the same may succeed later"},
        {kInterrupted, "stopped by Ctrl-C or SIGTERM, with everything acknowledged kept"}}};
   return kTexts;

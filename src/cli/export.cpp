@@ -55,7 +55,11 @@ class Export {
 };
 
 int Export::run() {
-  if (!choose_collections()) return kNotFound;
+  if (!choose_collections()) {
+    // Nothing went to standard output: the summary may.
+    if (context_.json()) report();
+    return kNotFound;
+  }
   const std::unique_ptr<ExportWriter> writer = make_writer();
   for (const std::string& collection : options_.collections) write_collection(collection, *writer);
   session_.close();
@@ -83,7 +87,9 @@ bool Export::choose_collections() {
   }
   for (const std::string& name : options_.collections) {
     if (std::ranges::find(found, name) != found.end()) continue;
-    std::cerr << "db4: there is no collection " << escape(name) << "; `db4 ls` lists them\n";
+    std::vector<std::string> names;
+    for (const json& entry : there) names.push_back(entry.at("name"));
+    report_no_collection(context_, name, names);
     return false;
   }
   options_.collections = std::move(found);
@@ -140,7 +146,7 @@ void Export::report() const {
                .dump()
         << "\n";
   } else {
-    out << "exported " << describe_count(done_.documents) << " documents of " << describe_bytes(done_.bytes)
+    out << "exported " << describe_count(done_.documents, "document") << " of " << describe_bytes(done_.bytes)
         << "\n";
   }
 }
@@ -153,7 +159,7 @@ void add_export(CommandTree& tree) {
       {.name = "export",
        .group = "Import and export",
        .summary = "Write documents to a file, a folder or standard output",
-       .details = "Every line gives its document back byte for byte by `db4 import`: id, type and body.\n"
+       .details = "Every line gives its document back byte for byte by `db4 import`: id, type and body. "
                   "It is no access: nothing counts as read, nothing is promoted.",
        .examples = "db4 export orders --output orders.jsonl\n"
                    "db4 export --all | db4 import --store ../other\n"

@@ -6,6 +6,7 @@
 #include "text.hpp"
 
 #include <db4/error.hpp>
+#include <db4/json_check.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -80,7 +81,7 @@ class PlainWriter final : public ExportWriter {
           escape(document.collection) + "/" + escape(document.id) + " cannot stand as a plain line: " + why,
           "export without --plain, which takes every document");
     };
-    if (document.content_type != "application/json" || !is_storable_json(body)) refuse("it is no JSON");
+    if (document.content_type != "application/json" || find_json_fault(body)) refuse("it is no JSON");
     if (body.find_first_of("\r\n") != std::string_view::npos) refuse("its body has more than one line");
     std::string_view id;
     JsonMembers members(body);
@@ -125,13 +126,15 @@ std::string encode_name(std::string_view text) {
 
 class FolderWriter final : public ExportWriter {
  public:
-  explicit FolderWriter(const fs::path& folder) : folder_(prepare(folder)), index_(folder / kFolderIndex) {
+  explicit FolderWriter(const fs::path& folder) : folder_(prepare(folder)), index_(folder_ / kFolderIndex) {
     index_.write(kFolderMark);
     index_.write("\n");
   }
   ~FolderWriter() override {
+    if (finished_) return;
     std::error_code ignored;
-    if (!finished_) fs::remove_all(folder_ / kDocuments, ignored);
+    fs::remove_all(folder_ / kDocuments, ignored);
+    fs::remove(folder_ / kUnfinishedExport, ignored);
   }
   FolderWriter(const FolderWriter&) = delete;
   FolderWriter& operator=(const FolderWriter&) = delete;
@@ -159,6 +162,11 @@ class FolderWriter final : public ExportWriter {
     ::close(descriptor);
     index_.finish();
     finished_ = true;
+    std::error_code problem;
+    if (!fs::remove(folder_ / kUnfinishedExport, problem) && problem) {
+      errno = problem.value();
+      fail(folder_ / kUnfinishedExport);
+    }
   }
 
  private:
@@ -178,13 +186,22 @@ class FolderWriter final : public ExportWriter {
     fail(path);
   }
 
+  /// An empty folder that says that an export is being written into it. What an export that was killed left
+  /// there is removed: only what an export makes, and only behind its mark.
   static fs::path prepare(const fs::path& folder) {
     std::error_code problem;
+    if (is_unfinished_export(folder)) {
+      fs::remove_all(folder / kDocuments, problem);
+      fs::remove(folder / kFolderIndex, problem);
+      fs::remove(folder / (std::string(kFolderIndex) + ".part"), problem);
+      fs::remove(folder / kUnfinishedExport, problem);
+    }
     if (fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder, problem))) {
       throw Error(ErrorCode::conflict, escape(folder.string()) + " is no empty folder",
                   "name one that does not exist yet, or is empty");
     }
     create_folder(folder);
+    if (!write_new(folder / kUnfinishedExport, kUnfinishedExportText)) fail(folder / kUnfinishedExport);
     return folder;
   }
 

@@ -25,7 +25,7 @@ std::unique_ptr<ExportWriter> make_envelope_writer(const std::string& output);
 /// them as it is: no JSON, more than a line, or without its id in the member `id_field`.
 std::unique_ptr<ExportWriter> make_plain_writer(const std::string& output, const std::string& id_field);
 /// A file for each document under `folder`/documents, and an index. Throws conflict where the folder has
-/// something in it.
+/// something in it other than what an export that was killed left there, which is removed.
 std::unique_ptr<ExportWriter> make_folder_writer(const std::filesystem::path& folder);
 
 /// A name for a file that holds the document: what is unsafe in a name is percent-encoded, what is too long

@@ -36,8 +36,10 @@ class HelpText {
     add_commands();
     if (!page_.path.empty()) {
       out_ +=
-          "\n" + wrapped("Every command takes --store, --json, --set, --color and --wait: see `db4 --help`.",
-                         width_, 0);
+          "\n" +
+          wrapped(
+              "Every command takes --store, --json, --quiet, --set, --color and --wait: see `db4 --help`.",
+              width_, 0);
     }
     add_examples();
     if (page_.path.empty()) {

@@ -209,7 +209,8 @@ void Import::break_off(const ImportState& state, const Error& error) {
     return;  // what is told is why the import ended; the journal before this one stands
   }
   if (keeps_journal_ && error.retryable()) {
-    say(describe_count(state.imported) + " documents are imported; " + how_to_go_on());
+    say(describe_count(state.imported, "document") + (state.imported == 1 ? " is" : " are") + " imported; " +
+        how_to_go_on());
   }
 }
 
@@ -281,9 +282,11 @@ int Import::finish(const ImportState& state, bool interrupted) {
                      .dump()
               << "\n";
   } else {
-    std::cout << "imported " << describe_count(state.imported) << " documents";
-    if (state.skipped > 0) std::cout << ", skipped " << describe_count(state.skipped) << " bad records";
-    if (state.conflicts > 0) std::cout << ", left " << describe_count(state.conflicts) << " that were there";
+    std::cout << "imported " << describe_count(state.imported, "document");
+    if (state.skipped > 0) std::cout << ", skipped " << describe_count(state.skipped, "bad record");
+    if (state.conflicts > 0)
+      std::cout << ", left " << describe_count(state.conflicts)
+                << (state.conflicts == 1 ? " that was there" : " that were there");
     std::cout << "\n";
   }
   if (!interrupted) return kOk;
@@ -334,7 +337,7 @@ void add_import(CommandTree& tree) {
       {.name = "import",
        .group = "Import and export",
        .summary = "Write documents from JSON lines, a JSON array, CSV, a folder of files or an export",
-       .details = "The form is told by the name and the first byte. An import that is broken off goes\n"
+       .details = "The form is told by the name and the first byte. An import that is broken off goes "
                   "on where it stood when the same command is run again.",
        .examples = "db4 import orders orders.jsonl --id-field id\n"
                    "db4 import orders orders.csv --on-conflict skip\n"

@@ -57,16 +57,20 @@ OpenedInput open_folder(const std::string& name, const std::string& format, cons
     throw Error(ErrorCode::invalid_argument, escape(name) + " is a folder, and --format is " + format,
                 "name a file, or use --format files");
   }
-  if (format != "files" && is_exported_folder(name)) {
+  const bool unfinished = is_unfinished_export(name);
+  if (format != "files" && !unfinished && is_exported_folder(name)) {
     const std::string index = fs::path(name) / kFolderIndex;
     auto lines = std::make_unique<JsonLinesSource>(std::make_unique<ByteReader>(index, stop));
     return {.format = InputFormat::db4,
             .source = std::make_unique<ExportedFolderSource>(name, std::move(lines)),
             .total_bytes = size_of(index)};
   }
-  if (format == "db4" || fs::exists(fs::path(name) / (std::string(kFolderIndex) + ".part"))) {
+  // An earlier db4 left no mark, but the part of an index.
+  const bool part = fs::exists(fs::path(name) / (std::string(kFolderIndex) + ".part"));
+  if (format == "db4" || ((unfinished || part) && format != "files")) {
     throw Error(ErrorCode::invalid_argument,
-                escape(name) + " is no complete export: it has no " + kFolderIndex,
+                escape(name) + (unfinished || part ? " is an export that was not finished"
+                                                   : " is no export: it has no " + std::string(kFolderIndex)),
                 "export it again, or import its files as they are with --format files");
   }
   auto source = std::make_unique<FolderSource>(name);
@@ -114,7 +118,7 @@ bool is_stream(const std::string& name) {
 
 bool is_export(const std::string& name) {
   std::error_code problem;
-  if (fs::is_directory(name, problem)) return is_exported_folder(name);
+  if (fs::is_directory(name, problem)) return is_exported_folder(name) || is_unfinished_export(name);
   return fs::is_regular_file(name, problem) && has_mark(first_line(name), kExportMark);
 }
 

@@ -4,10 +4,13 @@
 #include "text.hpp"
 
 #include <db4/error.hpp>
+#include <db4/json_check.hpp>
 #include <db4/limits.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <unordered_set>
 #include <utility>
 
 namespace db4::cli {
@@ -126,8 +129,8 @@ bool Importer::find_key(Record& record, Item& item) const {
       if (asks_id && members.name_is(rules_.id_field)) id = members.value();
     }
     if (!members.complete()) {
-      if (const auto where = find_json_error(record.body)) {
-        record.problem = "it is no valid JSON at byte " + std::to_string(record.byte + *where);
+      if (auto fault = describe_json_fault(record.body, record.byte)) {
+        record.problem = std::move(*fault);
         return false;
       }
     }
@@ -165,22 +168,59 @@ void Importer::flush() {
   items_.reserve(rules_.batch);
   latest_.clear();
   batch_bytes_ = 0;
-  std::map<std::string_view, Items> collections;
-  for (const Item& item : items) collections[item.collection].push_back(&item);
-  for (const auto& [collection, documents] : collections) write(documents);
+  Items documents;
+  for (const Item& item : items) documents.push_back(&item);
+  write_collections(documents);
   state_.records = records_;
   state_.input = behind_input_;
   state_.position = behind_;
   flushed_ = state_;
 }
 
-void Importer::write(const Items& items) {
-  Items latest;
-  for (const Item* item : items) {
-    if (!item->superseded) latest.push_back(item);
+void Importer::write_collections(const Items& items) {
+  const bool several = std::ranges::any_of(
+      items, [&](const Item* item) { return item->collection != items.front()->collection; });
+  // A batch is of one collection: where there are several, what comes before a document that ends the import
+  // is written first, and what comes behind it is not.
+  for (auto begin = items.begin(); begin != items.end();) {
+    const auto end = several
+                         ? std::find_if(begin, items.end(), [&](const Item* item) { return ends_at(*item); })
+                         : items.end();
+    std::map<std::string_view, Items> collections;
+    for (auto item = begin; item != end; ++item) collections[(*item)->collection].push_back(*item);
+    for (const auto& [collection, documents] : collections) write(documents);
+    if (end != items.end()) write({*end});
+    begin = end == items.end() ? end : end + 1;
   }
+}
+
+bool Importer::ends_at(const Item& item) {
+  const bool wrong_name = item.collection.empty() || item.collection.size() > kMaxCollectionBytes ||
+                          item.id.empty() || item.id.size() > kMaxIdBytes || !is_utf8(item.id) ||
+                          !is_utf8(item.collection);
+  const bool wrong_body = item.body.size() > kMaxBodyBytes ||
+                          (item.content_type.empty() && find_json_fault(item.body).has_value());
+  if (!rules_.skip_bad && (wrong_name || wrong_body)) return true;
+  if (rules_.on_conflict != OnConflict::fail || wrong_name) return false;
+  const json request{{"op", "tier"}, {"collection", item.collection}, {"id", item.id}};
+  return json::parse(session_.ask(request).json).at("found").get<bool>();
+}
+
+/// Without those that a later one of them writes over.
+Importer::Items Importer::latest_of(const Items& items) {
+  if (std::ranges::none_of(items, [](const Item* item) { return item->superseded; })) return items;
+  Items latest;
+  std::unordered_set<std::string_view> ids;
+  for (auto item = items.rbegin(); item != items.rend(); ++item) {
+    if (ids.insert((*item)->id).second) latest.push_back(*item);
+  }
+  std::ranges::reverse(latest);
+  return latest;
+}
+
+void Importer::write(const Items& items) {
   try {
-    put(latest);
+    put(latest_of(items));
     count(items);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::conflict && rules_.on_conflict != OnConflict::overwrite) {
@@ -265,7 +305,7 @@ void Importer::settle_conflict(const Item& item) {
   throw Error(
       ErrorCode::conflict,
       place_of(item) + ": there is already a document " + item.collection + "/" + item.id + " (" +
-          describe_count(state_.imported) + " documents were imported)",
+          imported_so_far() + ")",
       "go past such documents with --on-conflict skip, or write over them with --on-conflict overwrite");
 }
 
@@ -278,13 +318,17 @@ bool Importer::is_there_already(const Item& item) {
 void Importer::bad(const Item& item, const std::string& problem, bool hopeless) {
   const std::string message = place_of(item) + ": " + problem;
   if (!rules_.skip_bad || hopeless) {
-    throw Error(ErrorCode::invalid_argument,
-                message + " (" + describe_count(state_.imported) + " documents were imported)",
+    throw Error(ErrorCode::invalid_argument, message + " (" + imported_so_far() + ")",
                 hopeless ? "mend it and import again"
                          : "mend it and import again, or go past such records with --skip-bad");
   }
   ++state_.skipped;
   skipped_(message);
+}
+
+std::string Importer::imported_so_far() const {
+  return describe_count(state_.imported, "document") + (state_.imported == 1 ? " was" : " were") +
+         " imported";
 }
 
 void Importer::count(const Items& items) {

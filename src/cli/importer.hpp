@@ -67,8 +67,13 @@ class Importer {
   /// False where the record is no document; then its problem says why.
   bool find_key(Record& record, Item& item) const;
   void collect(Item item);
+  /// Documents in their order, those of each collection as a batch.
+  void write_collections(const Items& items);
+  /// Whether the import will end at this document, as far as can be told before it is written.
+  [[nodiscard]] bool ends_at(const Item& item);
   /// Documents of one collection: as a batch, or, where that is refused, as far as they can be.
   void write(const Items& items);
+  static Items latest_of(const Items& items);
   void write_one_by_one(const Items& items);
   void write_past_conflicts(const Items& items);
   void put(const Items& items);
@@ -77,6 +82,7 @@ class Importer {
   [[nodiscard]] bool is_there_already(const Item& item);
   void bad(const Item& item, const std::string& problem, bool hopeless);
   void count(const Items& items);
+  [[nodiscard]] std::string imported_so_far() const;
   [[nodiscard]] std::string place_of(const Item& item) const;
 
   struct Input {

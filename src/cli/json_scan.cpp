@@ -1,6 +1,6 @@
 #include "json_scan.hpp"
 
-#include <db4/limits.hpp>
+#include <db4/json_check.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -13,43 +13,6 @@ namespace {
 using nlohmann::json;
 
 bool is_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-/// Follows a parse without keeping anything: how deep it went, and where it failed.
-class Follower : public json::json_sax_t {
- public:
-  bool null() override { return true; }
-  bool boolean(bool /*value*/) override { return true; }
-  bool number_integer(number_integer_t /*value*/) override { return true; }
-  bool number_unsigned(number_unsigned_t /*value*/) override { return true; }
-  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return true; }
-  bool string(string_t& /*value*/) override { return true; }
-  bool binary(binary_t& /*value*/) override { return true; }
-  bool start_object(std::size_t /*size*/) override { return enter(); }
-  bool key(string_t& /*name*/) override { return true; }
-  bool end_object() override { return leave(); }
-  bool start_array(std::size_t /*size*/) override { return enter(); }
-  bool end_array() override { return leave(); }
-  bool parse_error(std::size_t position, const std::string& /*token*/,
-                   const json::exception& /*error*/) override {
-    failed_at_ = position == 0 ? 0 : position - 1;
-    return false;
-  }
-  [[nodiscard]] std::optional<std::size_t> failed_at() const noexcept { return failed_at_; }
-  [[nodiscard]] std::size_t deepest() const noexcept { return deepest_; }
-
- private:
-  bool enter() {
-    deepest_ = std::max(deepest_, ++depth_);
-    return true;
-  }
-  bool leave() {
-    --depth_;
-    return true;
-  }
-  std::size_t depth_ = 0;
-  std::size_t deepest_ = 0;
-  std::optional<std::size_t> failed_at_;
-};
 
 /// Bytes of the UTF-8 character in front; 0 where there is none.
 std::size_t character_length(std::string_view text) noexcept {
@@ -179,15 +142,12 @@ void append_json_string(std::string& out, std::string_view text) {
   out.push_back('"');
 }
 
-std::optional<std::size_t> find_json_error(std::string_view text) {
-  Follower follower;
-  json::sax_parse(text, &follower);
-  return follower.failed_at();
-}
-
-bool is_storable_json(std::string_view text) {
-  Follower follower;
-  return json::sax_parse(text, &follower) && follower.deepest() <= kMaxJsonDepth;
+std::optional<std::string> describe_json_fault(std::string_view text, std::uint64_t begins_at) {
+  const auto fault = find_json_fault(text);
+  if (!fault) return std::nullopt;
+  // The first words are for who reads a thousand of these.
+  return (fault->beyond_limits ? "it cannot be stored as JSON at byte " : "it is no valid JSON at byte ") +
+         std::to_string(begins_at + fault->offset) + ": " + fault->problem;
 }
 
 bool is_utf8(std::string_view text) noexcept {

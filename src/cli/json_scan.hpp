@@ -45,10 +45,8 @@ class JsonMembers {
 std::optional<std::string> decode_json_string(std::string_view text);
 /// Appends text as a JSON string, quotes and all. Other bytes than valid UTF-8 are passed on.
 void append_json_string(std::string& out, std::string_view text);
-/// The offset of the first byte that makes it no valid JSON; nullopt where it is.
-std::optional<std::size_t> find_json_error(std::string_view text);
-/// Whether it is valid JSON, nested no deeper than a document may be.
-bool is_storable_json(std::string_view text);
+/// Why a text that begins at that byte of an input is no JSON that can be stored; nullopt where it is.
+std::optional<std::string> describe_json_fault(std::string_view text, std::uint64_t begins_at);
 /// Whether it is valid UTF-8. A NUL is.
 bool is_utf8(std::string_view text) noexcept;
 

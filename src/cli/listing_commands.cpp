@@ -69,12 +69,28 @@ void check_interrupted(const Context& context) {
   if (context.interrupted()) throw Error(ErrorCode::cancelled, "interrupted", "run it again");
 }
 
+/// A listing that found nothing may be of a collection that there is not: kNotFound then, which is said.
+int check_collection(Context& context, const std::string& collection) {
+  std::vector<std::string> names;
+  const json reply = context.ask({{"op", "ls"}});
+  for (const json& entry : reply.at("collections")) names.push_back(entry.at("name"));
+  return std::ranges::find(names, collection) == names.end()
+             ? report_no_collection(context, collection, names)
+             : kOk;
+}
+
 int ls(Context& context, const LsOptions& options) {
+  if (options.ids && context.json()) {
+    throw Error(ErrorCode::invalid_argument, "--ids does not go with --json",
+                "leave --ids out: JSON has them");
+  }
   if (options.collection.empty()) return ls_collections(context);
+  std::size_t listed = 0;
   Table table({"id", "tier", "version", "bytes", "updated", "reads"});
   json out{{"documents", json::array()}};
   out["cursor"] = for_each_listed(context, options, [&](const json& document) {
     const std::string id = document.at("id");
+    ++listed;
     if (options.ids) {
       std::cout << id << '\0';
     } else if (context.json()) {
@@ -87,11 +103,11 @@ int ls(Context& context, const LsOptions& options) {
     }
   });
   check_interrupted(context);
-  if (options.ids) return kOk;
-  if (context.json()) {
-    Context::print(out);
-    return kOk;
-  }
+  const int code = listed > 0 || !out.at("cursor").get<std::string>().empty()
+                       ? kOk
+                       : check_collection(context, options.collection);
+  if (context.json()) Context::print(out);
+  if (code != kOk || options.ids || context.json()) return code;
   std::cout << table.text(context.terminal());
   const std::string cursor = out.at("cursor");
   if (!cursor.empty()) {
@@ -120,7 +136,7 @@ int stat_store(Context& context) {
   const json& cold = stats.at("cold");
   const double all_hot = cost.at("all_hot");
   const int digits = all_hot < 1 ? 6 : 2;
-  std::cout << table.text(terminal) << "\n  " << describe_count(cold.at("objects")) << " objects of "
+  std::cout << table.text(terminal) << "\n  " << describe_count(cold.at("objects"), "object") << " of "
             << describe_bytes(cold.at("object_bytes"))
             << "\n  a month: " << describe_dollars(cost.at("total"), digits) << " in tiers, "
             << describe_dollars(all_hot, digits) << " all hot\n";
@@ -139,7 +155,7 @@ struct StatOptions {
 int stat(Context& context, const StatOptions& options) {
   if (options.key.collection.empty()) return stat_store(context);
   const json reply = context.ask(request_for("stat", options.key));
-  if (!reply.at("found").get<bool>()) return report_not_found(options.key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, options.key, reply);
   if (context.json()) {
     Context::print(reply);
     return kOk;
@@ -176,7 +192,7 @@ struct Usage {
   }
 };
 
-int print_usage(Context& context, const char* what, const std::map<std::string, Usage>& groups) {
+void print_usage(const Context& context, const char* what, const std::map<std::string, Usage>& groups) {
   json out{{"groups", json::array()}};
   Table table({what, "documents", "bytes", "hot", "hot bytes", "cold", "cold bytes"});
   const auto row = [&](const std::string& name, const Usage& usage) {
@@ -207,7 +223,6 @@ int print_usage(Context& context, const char* what, const std::map<std::string, 
   } else {
     std::cout << table.text(context.terminal());
   }
-  return kOk;
 }
 
 int du(Context& context, const DuOptions& options) {
@@ -220,12 +235,15 @@ int du(Context& context, const DuOptions& options) {
                                   .cold_documents = entry.at("cold_documents"),
                                   .cold_bytes = entry.at("cold_bytes")};
     }
-    return print_usage(context, "collection", groups);
+    print_usage(context, "collection", groups);
+    return kOk;
   }
   const LsOptions listed{.collection = options.collection,
                          .prefix = options.prefix,
                          .limit = std::numeric_limits<std::size_t>::max()};
+  std::size_t documents = 0;
   for_each_listed(context, listed, [&](const json& document) {
+    ++documents;
     const std::string id = document.at("id");
     const std::size_t end = id.find_first_of(options.separators, options.prefix.size());
     const bool cold = document.at("tier") != "hot";
@@ -236,7 +254,9 @@ int du(Context& context, const DuOptions& options) {
                                                                        .cold_bytes = cold ? size : 0});
   });
   check_interrupted(context);
-  return print_usage(context, "ids that start with", groups);
+  const int code = documents > 0 ? kOk : check_collection(context, options.collection);
+  if (code == kOk || context.json()) print_usage(context, "ids that start with", groups);
+  return code;
 }
 
 void add_ls(CommandTree& tree) {
@@ -250,15 +270,21 @@ void add_ls(CommandTree& tree) {
                             "db4 ls orders --prefix 2024- --tier cold --limit 20\n"
                             "db4 ls orders --ids --limit 1000000 | xargs -0 -n1 db4 stat orders"},
                [options](Context& context) { return ls(context, *options); });
-  command.add_option("collection", options->collection, "Collection")->type_name("");
-  command.add_option("--prefix", options->prefix, "Only ids that start so")->type_name("TEXT");
-  add_tier_option(command, "--tier", options->tier, "Only documents in this tier");
+  CLI::Option* collection =
+      command.add_option("collection", options->collection, "Collection")->type_name("");
+  command.add_option("--prefix", options->prefix, "Only ids that start so")
+      ->type_name("TEXT")
+      ->needs(collection);
+  add_tier_option(command, "--tier", options->tier, "Only documents in this tier")->needs(collection);
   command.add_option("--limit", options->limit, "Documents at most (100)")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
-  command.add_option("--cursor", options->cursor, "Go on behind the page that ended with it")
-      ->type_name("TEXT");
-  command.add_flag("--ids", options->ids, "Ids alone, each ended by a zero byte, for xargs -0");
+      ->check(CLI::PositiveNumber)
+      ->needs(collection);
+  command.add_option("--cursor", options->cursor, "Go on behind this id, with which the page before ended")
+      ->type_name("ID")
+      ->needs(collection);
+  command.add_flag("--ids", options->ids, "Ids alone, each ended by a zero byte, for xargs -0")
+      ->needs(collection);
 }
 
 void add_stat(CommandTree& tree) {
@@ -286,11 +312,14 @@ void add_du(CommandTree& tree) {
                             "db4 du logs --separators -  # by the part of the id up to the first -\n"
                             "db4 du logs --prefix 2024- --separators -"},
                [options](Context& context) { return du(context, *options); });
-  command.add_option("collection", options->collection, "Collection")->type_name("");
+  CLI::Option* collection =
+      command.add_option("collection", options->collection, "Collection")->type_name("");
   command.add_option("--prefix", options->prefix, "Only ids that start so, grouped by what follows")
-      ->type_name("TEXT");
+      ->type_name("TEXT")
+      ->needs(collection);
   command.add_option("--separators", options->separators, "Letters that end a group's name (/)")
-      ->type_name("TEXT");
+      ->type_name("TEXT")
+      ->needs(collection);
 }
 
 }  // namespace

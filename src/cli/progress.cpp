@@ -76,7 +76,7 @@ void Progress::clear() {
 }
 
 std::string Progress::line(const ProgressFigures& now, double seconds) const {
-  std::string out = operation_ + "  " + describe_count(now.documents) + " documents  " +
+  std::string out = operation_ + "  " + describe_count(now.documents, "document") + "  " +
                     describe_bytes(now.bytes) + "  " +
                     describe_count(rate_of(now.documents - before_.documents, seconds)) + "/s";
   if (const auto share = share_of(now)) out += "  " + std::to_string(static_cast<int>(*share * 100)) + "%";

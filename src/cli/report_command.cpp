@@ -37,7 +37,7 @@ int run_report(const ReportRequest& request, const Ask& ask) {
               << "\n";
   } else {
     std::cout << "Wrote " << request.output.string() << " (" << describe_bytes(bytes) << ", "
-              << describe_count(data.samples.size()) << " samples): open it in a browser\n";
+              << describe_count(data.samples.size(), "sample") << "): open it in a browser\n";
   }
   return 0;
 }

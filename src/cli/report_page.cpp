@@ -17,8 +17,7 @@ std::string headline(const std::string& figure, const std::string& what, const s
 
 std::string span_of(const ReportData& data, const Totals& totals) {
   if (data.samples.empty()) return "No samples yet.";
-  const std::string count =
-      data.samples.size() == 1 ? "1 sample" : describe_count(data.samples.size()) + " samples";
+  const std::string count = describe_count(data.samples.size(), "sample");
   return count + " from " +
          time_text(data.samples.front().at - data.samples.front().interval, "%-d %B %Y %H:%M") + " to " +
          time_text(data.samples.back().at, "%-d %B %Y %H:%M UTC") + ", which cover " +

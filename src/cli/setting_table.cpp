@@ -199,6 +199,9 @@ void add_warm_and_cold(std::vector<Setting>& all) {
   all.push_back(duration("cold.intent_deadline", k, &K::intent_deadline,
                          "an object that was announced and not named by then is garbage"));
   all.push_back(
+      duration("cold.upload_expiry", k, &K::upload_expiry,
+               "a large upload that nobody touched for so long is aborted; an ended one is forgotten"));
+  all.push_back(
       flag("cold.readable_names", k, &K::readable_names, "end objects' names with collection and id"));
 }
 
@@ -229,6 +232,26 @@ void add_s3(std::vector<Setting>& all) {
                          "s3: a request during which nothing moves for so long fails"));
   all.push_back(number("cold.max_connections", k, &K::max_connections,
                        "s3: connections at once; more requests wait for one"));
+}
+
+void add_requests(std::vector<Setting>& all) {
+  using K = ColdConfig;
+  const auto k = &C::cold;
+  all.push_back(duration("cold.request_timeout", k, &K::request_timeout,
+                         "a request to the object store with all its repetitions, and a second more for each "
+                         "MiB; 0ms: no bound"));
+  all.push_back(number("cold.max_attempts", k, &K::max_attempts,
+                       "of a request where the store is unavailable; 1: nothing is repeated"));
+  all.push_back(duration("cold.retry_base_delay", k, &K::retry_base_delay,
+                         "the first repetition waits up to this, each further one up to twice as long"));
+  all.push_back(
+      duration("cold.retry_max_delay", k, &K::retry_max_delay, "but no repetition longer than this"));
+  all.push_back(
+      number("cold.max_requests_in_flight", k, &K::max_requests_in_flight, "requests at once; 0: no bound"));
+  all.push_back(number("cold.max_reads_per_second", k, &K::max_reads_per_second, "0: no bound"));
+  all.push_back(number("cold.max_writes_per_second", k, &K::max_writes_per_second, "0: no bound"));
+  all.push_back(number("cold.max_deletes_per_second", k, &K::max_deletes_per_second, "0: no bound"));
+  all.push_back(number("cold.max_lists_per_second", k, &K::max_lists_per_second, "0: no bound"));
 }
 
 void add_tiering(std::vector<Setting>& all) {
@@ -298,6 +321,7 @@ const std::vector<Setting>& all_settings() {
     std::vector<Setting> made;
     add_hot(made);
     add_warm_and_cold(made);
+    add_requests(made);
     add_s3(made);
     add_tiering(made);
     add_rest(made);

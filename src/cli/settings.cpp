@@ -6,11 +6,13 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <set>
 #include <sstream>
+#include <system_error>
 
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
@@ -103,7 +105,9 @@ void check_variables() {
 
 Settings Settings::read(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / kSettingsFile;
-  if (!std::filesystem::exists(file)) {
+  // Where the folder may not be looked into, opening the file says so.
+  std::error_code unknown;
+  if (!std::filesystem::exists(file, unknown) && !unknown) {
     throw Error(ErrorCode::invalid_argument, folder.string() + " is no store: it has no db4.toml",
                 "make it one with `db4 init --store " + folder.string() + "`");
   }
@@ -121,8 +125,14 @@ Settings Settings::read(const std::filesystem::path& folder) {
 }
 
 void Settings::read_file(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  if (!in) {
+    throw Error(ErrorCode::permission_denied,
+                "cannot read " + file.string() + ": " + std::generic_category().message(errno),
+                "give the user of this process permission to read it, and to search its folder");
+  }
   try {
-    const toml::table parsed = toml::parse_file(file.string());
+    const toml::table parsed = toml::parse(in, file.string());
     for (const auto& [section, entries] : parsed) {
       const toml::table* table = entries.as_table();
       if (table == nullptr) {

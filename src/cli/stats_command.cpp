@@ -108,12 +108,20 @@ class StatsText {
 
   void add_cold() {
     const json& cold = stats_.at("cold");
-    add_group("Cold",
-              {{"records", bytes(cold, "record_bytes") + " for " + bytes(cold, "bytes") + " of documents"},
-               {"objects", count(cold, "objects") + ", " + bytes(cold, "object_bytes")},
-               {"requests", count(cold, "put_requests") + " put, " + count(cold, "get_requests") + " get, " +
-                                count(cold, "delete_requests") + " delete"},
-               {"reads that joined another", count(cold, "shared_reads")}});
+    std::uint64_t failures = 0;
+    std::uint64_t retries = 0;
+    for (const json& request : cold.at("requests")) {
+      failures += request.at("failures").get<std::uint64_t>();
+      retries += request.at("retries").get<std::uint64_t>();
+    }
+    add_group(
+        "Cold",
+        {{"records", bytes(cold, "record_bytes") + " for " + bytes(cold, "bytes") + " of documents"},
+         {"objects", count(cold, "objects") + ", " + bytes(cold, "object_bytes")},
+         {"requests", count(cold, "put_requests") + " put, " + count(cold, "get_requests") + " get, " +
+                          count(cold, "delete_requests") + " delete"},
+         {"of these", describe_count(failures) + " failed, " + describe_count(retries) + " repeated another"},
+         {"reads that joined another", count(cold, "shared_reads")}});
   }
 
   void add_moves_and_cost() {
@@ -289,8 +297,7 @@ void add_stats_command(CommandTree& tree) {
       [options](Context& context) { return stats(context, *options); });
   CLI::Option* past =
       command.add_flag("--history", options->history, "What the figures were, from the kept samples");
-  command.add_option("--since", options->since, "With --history: no further back than this")
-      ->type_name("DURATION")
+  add_duration_option(command, "--since", options->since, "With --history: no further back than this")
       ->needs(past);
   command
       .add_option("--lines", options->lines,

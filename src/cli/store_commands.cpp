@@ -24,20 +24,34 @@ int init(Context& context, const InitOptions& options) {
   TieredStoreConfig config = initial_config();
   config.hot.max_size = parse_bytes(options.max_size);
   for (const std::string& assignment : context.options().settings) set_in(config, assignment);
+  const std::filesystem::path settings = folder / kSettingsFile;
+  // Documents without settings: a store whose db4.toml was lost.
+  const bool adopted = std::filesystem::exists(folder / "hot");
   write_settings(folder, config);
+  std::uint64_t documents = 0;
   try {
-    Settings settings = Settings::read(folder);
-    settings.apply_environment();
-    TieredStore(settings.config()).close();
-  } catch (const std::exception&) {
-    std::filesystem::remove(folder / kSettingsFile);  // there is no store: mend what was wrong, and try again
+    Settings read = Settings::read(folder);
+    read.apply_environment();  // which may have the secrets, that the file has not
+    TieredStore store(read.config());
+    for (const CollectionInfo& collection : store.collections()) documents += collection.documents;
+    store.close();
+  } catch (const Error&) {
+    std::error_code ignored;
+    std::filesystem::remove(settings, ignored);
     throw;
   }
   if (context.json()) {
-    Context::print({{"store", folder.string()}, {"settings", (folder / kSettingsFile).string()}});
+    Context::print({{"store", folder.string()},
+                    {"settings", settings.string()},
+                    {"adopted", adopted},
+                    {"documents", documents}});
+  } else if (adopted) {
+    std::cout << "There was a store without settings in " << folder.string() << ", with "
+              << describe_count(documents, "document") << ": it is kept; its settings are now in "
+              << settings.string() << "\n";
   } else {
-    std::cout << "Made a store in " << folder.string() << "; its settings are in "
-              << (folder / kSettingsFile).string() << "\n";
+    std::cout << "Made a store in " << folder.string() << "; its settings are in " << settings.string()
+              << "\n";
   }
   return kOk;
 }
@@ -67,14 +81,11 @@ void add_init(CommandTree& tree) {
                             "db4 init shop --max-size 50MiB --set hot.durability=process\n"
                             "db4 init --store shop"},
                [options](Context& context) { return init(context, *options); });
-  command
-      .add_option("folder", options->folder,
-                  "Its folder; --store, DB4_STORE or this one where it is not given")
+  add_folder_option(command, "folder", options->folder,
+                    "Its folder; --store, DB4_STORE or this one where it is not given")
       ->type_name("");
-  command
-      .add_option("--max-size", options->max_size,
-                  "Bytes of documents that may live hot, such as 50MiB; 0B: no bound")
-      ->type_name("SIZE");
+  add_size_option(command, "--max-size", options->max_size,
+                  "Bytes of documents that may live hot, such as 50MiB; 0B: no bound");
 }
 
 void add_demo(CommandTree& tree) {

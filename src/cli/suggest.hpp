@@ -7,8 +7,9 @@
 
 namespace db4::cli {
 
-/// The name nearest to `typed` by Levenshtein's distance; empty where none is near: more than a third of its
-/// letters (at least two) would have to change.
+/// The name nearest to `typed`, counting letters that are inserted, removed, replaced or swapped with their
+/// neighbour; empty where none is near: more than a third of its letters (and more than one) would have to
+/// change.
 std::string nearest(std::string_view typed, const std::vector<std::string>& names);
 
 }  // namespace db4::cli

@@ -19,13 +19,23 @@ std::string format(const char* pattern, double value, const char* unit) {
   return buffer.data();
 }
 
+/// What a text is to say, for who wrote another.
+struct Measure {
+  const char* name;
+  const char* example;
+  const char* units;
+};
+constexpr Measure kSize{
+    .name = "size", .example = "50MiB", .units = "B, KiB, MiB, GiB, TiB, KB, MB, GB or TB"};
+constexpr Measure kDuration{.name = "duration", .example = "5min", .units = "ms, s, min, h or d"};
+
 /// The number in front and the unit behind it.
-std::pair<double, std::string> split_unit(std::string_view text, std::string_view what) {
+std::pair<double, std::string> split_unit(std::string_view text, const Measure& measure) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || !std::isfinite(number) || number < 0) {
-    throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' is no " + std::string(what),
-                "write a number and a unit, such as 50MiB or 5min");
+    throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' is no " + measure.name,
+                "write a number and a unit, such as " + std::string(measure.example));
   }
   std::string unit(end, text.data() + text.size());
   std::erase(unit, ' ');
@@ -33,12 +43,14 @@ std::pair<double, std::string> split_unit(std::string_view text, std::string_vie
 }
 
 template <typename Units>
-double unit_factor(const Units& units, const std::string& unit, std::string_view text) {
+double unit_factor(const Units& units, const std::string& unit, std::string_view text,
+                   const Measure& measure) {
   for (const auto& [name, factor] : units) {
     if (unit == name) return factor;
   }
-  throw Error(ErrorCode::invalid_argument, "'" + std::string(text) + "' has an unknown unit",
-              "use B, KiB, MiB, GiB, TiB, KB, MB, GB for sizes; ms, s, min, h, d for durations");
+  throw Error(ErrorCode::invalid_argument,
+              "'" + std::string(text) + "' has " + (unit.empty() ? "no unit" : "an unknown unit"),
+              "use " + std::string(measure.units) + ", such as " + measure.example);
 }
 
 double bounded(double value, double most, std::string_view text) {
@@ -99,6 +111,10 @@ std::string describe_count(std::uint64_t count) {
   std::string digits = std::to_string(count);
   for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
   return digits;
+}
+
+std::string describe_count(std::uint64_t count, std::string_view noun) {
+  return describe_count(count).append(" ").append(noun).append(count == 1 ? "" : "s");
 }
 
 std::string describe_dollars(double amount, int digits) {
@@ -181,17 +197,17 @@ std::uint64_t parse_bytes(std::string_view text) {
                                                                           {"MB", 1e6},
                                                                           {"GB", 1e9},
                                                                           {"TB", 1e12}}};
-  const auto [number, unit] = split_unit(text, "size");
-  return static_cast<std::uint64_t>(bounded(number * unit_factor(kUnits, unit, text), 0x1p63, text));
+  const auto [number, unit] = split_unit(text, kSize);
+  return static_cast<std::uint64_t>(bounded(number * unit_factor(kUnits, unit, text, kSize), 0x1p63, text));
 }
 
 std::chrono::milliseconds parse_duration(std::string_view text) {
   static constexpr std::array<std::pair<const char*, double>, 6> kUnits{
       {{"ms", 1}, {"s", 1e3}, {"min", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}, {"days", 8.64e7}}};
-  const auto [number, unit] = split_unit(text, "duration");
+  const auto [number, unit] = split_unit(text, kDuration);
   constexpr double kCentury = 8.64e7 * 36'525;
-  return std::chrono::milliseconds{
-      static_cast<std::int64_t>(bounded(number * unit_factor(kUnits, unit, text), kCentury, text))};
+  return std::chrono::milliseconds{static_cast<std::int64_t>(
+      bounded(number * unit_factor(kUnits, unit, text, kDuration), kCentury, text))};
 }
 
 std::string Table::text(const Terminal& terminal) const {

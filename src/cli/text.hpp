@@ -19,6 +19,8 @@ std::string describe_bytes(std::uint64_t bytes);
 std::string describe_latency(std::chrono::nanoseconds latency);
 /// "12,345".
 std::string describe_count(std::uint64_t count);
+/// "1 document", "12,345 documents".
+std::string describe_count(std::uint64_t count, std::string_view noun);
 /// "$12.30", with so many digits behind the point.
 std::string describe_dollars(double amount, int digits);
 /// "2026-11-22 23:15:04 UTC".

@@ -23,7 +23,7 @@ std::string when(const json& microseconds) {
 
 int tier_of_one(Context& context, const Key& key) {
   const json reply = context.ask(request_for("tier", key));
-  if (!reply.at("found").get<bool>()) return report_not_found(key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, key, reply);
   if (context.json()) {
     Context::print(reply);
   } else {
@@ -44,7 +44,8 @@ void add_part(json& total, const json& part) {
     total = part;
     return;
   }
-  for (const char* figure : {"promoted", "demoted", "skipped", "failed", "bytes_moved", "duration_ms"}) {
+  for (const char* figure : {"promoted", "demoted", "skipped", "failed", "bytes_moved", "compacted_segments",
+                             "compacted_bytes", "duration_ms"}) {
     total[figure] = total.at(figure).get<std::uint64_t>() + part.at(figure).get<std::uint64_t>();
   }
   for (const char* list : {"moves", "errors"}) {
@@ -53,6 +54,7 @@ void add_part(json& total, const json& part) {
     }
   }
   total["more"] = part.at("more");
+  total["stopped_by"] = part.at("stopped_by");
 }
 
 /// In parts, so that a stop that is asked for comes soon, also where another process does the work.
@@ -71,14 +73,14 @@ json run_in_parts(Context& context, const RunOptions& options) {
     const std::size_t moved = part.at("promoted").get<std::size_t>() + part.at("demoted").get<std::size_t>();
     left -= std::min(left, moved);
     bytes_left -= std::min(bytes_left, part.at("bytes_moved").get<std::uint64_t>());
-    const bool stuck = moved == 0 || part.at("failed") != 0;
+    const bool stuck = moved == 0 || part.at("failed") != 0 || part.at("stopped_by") != "";
     if (options.dry_run || !part.at("more").get<bool>() || stuck || left == 0 || bytes_left == 0)
       return total;
     if (context.interrupted()) return total;
   }
 }
 
-void print_run(const Terminal& terminal, const json& result) {
+void print_run(const Terminal& terminal, const json& result, bool interrupted) {
   constexpr std::size_t kShown = 20;
   const json& moves = result.at("moves");
   for (std::size_t i = 0; i < std::min(kShown, moves.size()); ++i) {
@@ -95,8 +97,17 @@ void print_run(const Terminal& terminal, const json& result) {
             << (plan ? ", would demote " : ", demoted ") << describe_count(result.at("demoted")) << ", left "
             << describe_count(result.at("skipped")) << ", failed " << describe_count(result.at("failed"))
             << ", " << describe_bytes(result.at("bytes_moved")) << "\n";
+  if (result.at("compacted_segments") != 0) {
+    std::cout << "rewrote " << describe_count(result.at("compacted_segments")) << " segments, copying "
+              << describe_bytes(result.at("compacted_bytes")) << "\n";
+  }
   for (const json& error : result.at("errors")) std::cerr << "db4: " << error.get<std::string>() << "\n";
-  if (result.at("more").get<bool>()) std::cout << "more is due: run again, or raise --max-operations\n";
+  if (const auto why = result.at("stopped_by").get<std::string>(); !why.empty()) {
+    std::cerr << "db4: the run gave up: " << why
+              << "
+                 ";
+  } else if (result.at("more").get<bool>() && !interrupted)
+    std::cout << "more is due: run again, or raise --max-operations\n";
 }
 
 int run_tiering(Context& context, const RunOptions& options) {
@@ -105,7 +116,7 @@ int run_tiering(Context& context, const RunOptions& options) {
   if (context.json()) {
     Context::print(result);
   } else {
-    print_run(context.terminal(), result);
+    print_run(context.terminal(), result, context.interrupted());
   }
   if (context.interrupted()) {
     std::cerr << "db4: interrupted; what was moved is moved, the rest stays due\n";
@@ -116,7 +127,7 @@ int run_tiering(Context& context, const RunOptions& options) {
 
 int explain(Context& context, const Key& key) {
   const json reply = context.ask(request_for("explain", key));
-  if (!reply.at("found").get<bool>()) return report_not_found(key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, key, reply);
   if (context.json()) {
     Context::print(reply);
     return kOk;
@@ -135,7 +146,9 @@ int explain(Context& context, const Key& key) {
     std::cout << "  pinned     in " << paint_tier(terminal, pin.at("tier")) << " by its "
               << pin.at("scope").get<std::string>() << ", since " << when(pin.at("since")) << "\n";
   }
-  if (reply.contains("due_at")) std::cout << "  due        " << when(reply.at("due_at")) << "\n";
+  // A pin overrules what would be due.
+  if (reply.contains("due_at") && !reply.contains("pin"))
+    std::cout << "  due        " << when(reply.at("due_at")) << "\n";
   std::cout << "  outlook    " << reply.at("outlook").get<std::string>() << "\n";
   for (const json& move : reply.at("moves")) {
     std::cout << "  moved      " << when(move.at("at")) << ", " << paint_tier(terminal, move.at("from"))
@@ -157,7 +170,7 @@ int move(Context& context, const MoveFlags& options, const char* op) {
   if (options.keep) request["keep"] = true;
   const json reply = context.ask(request);
   context.session().close();
-  if (!reply.at("found").get<bool>()) return report_not_found(options.key);
+  if (!reply.at("found").get<bool>()) return report_not_found(context, options.key, reply);
   if (context.json()) {
     Context::print(reply);
   } else {
@@ -187,8 +200,7 @@ void add_run(CommandTree& tree, CLI::App& tier, bool dry_run) {
       tree.add(tier, text, [options](Context& context) { return run_tiering(context, *options); });
   command.add_option("--max-operations", options->max_operations, "Documents moved at most (10,000)")
       ->type_name("N");
-  command.add_option("--max-bytes", options->max_bytes, "Bytes moved at most, such as 100MiB")
-      ->type_name("SIZE");
+  add_size_option(command, "--max-bytes", options->max_bytes, "Bytes moved at most, such as 100MiB");
   if (!dry_run) command.add_flag("--dry-run", options->dry_run, "As `db4 tier plan`");
 }
 

@@ -33,7 +33,11 @@ class Watched {
       : stop_(context.stop()),
         config_(context.settings().config()),
         live_(LiveClient::connect(config_.hot.path)) {
-    if (!live_) store_ = context.open_store();
+    if (live_) {
+      context.refuse_settings();
+    } else {
+      store_ = context.open_store();
+    }
   }
 
   [[nodiscard]] bool live() const noexcept { return live_ != nullptr; }
@@ -231,8 +235,7 @@ void add_top_command(CommandTree& tree) {
                    "db4 top --once\n"
                    "db4 top --json --interval 10s --count 6 | jq .rates.reads"},
       [options](Context& context) { return top(context, *options); });
-  command.add_option("--interval", options->interval, "Time between two looks, 100ms or more (2s)")
-      ->type_name("DURATION");
+  add_duration_option(command, "--interval", options->interval, "Time between two looks, 100ms or more (2s)");
   command.add_option("--count", options->count, "End after so many intervals")
       ->type_name("N")
       ->check(CLI::PositiveNumber);

@@ -1,6 +1,7 @@
 #include "codec/json_check.hpp"
 
 #include <db4/error.hpp>
+#include <db4/json_check.hpp>
 #include <db4/limits.hpp>
 
 #include <nlohmann/json.hpp>
@@ -18,8 +19,7 @@
 // Both refuse an escape of half a surrogate pair ("\ud800"), which RFC 8259's grammar has but calls
 // unpredictable, and a number past the range of a double: Document::json() could not read them back.
 
-namespace db4::codec {
-
+namespace db4 {
 namespace {
 
 using Json = nlohmann::json;
@@ -49,12 +49,6 @@ bool simdjson_accepts(std::string_view text) {
   return simdjson_accepts(parser, std::max(parser.capacity(), std::bit_ceil(text.size())), text);
 }
 
-[[noreturn]] void throw_invalid(const std::string& reason, std::size_t offset, std::string advice) {
-  throw Error(ErrorCode::invalid_argument,
-              "the text is not valid JSON: " + reason + " at byte offset " + std::to_string(offset),
-              std::move(advice));
-}
-
 /// Takes nlohmann's events, keeps nothing of them but the depth and the first error.
 class Checker final : public nlohmann::json_sax<Json> {
  public:
@@ -72,7 +66,9 @@ class Checker final : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
   bool parse_error(std::size_t position, const std::string& /*token*/,
                    const Json::exception& error) override {
+    constexpr int kNumberOverflow = 406;
     position_ = position;
+    out_of_range_ = error.id == kNumberOverflow;
     reason_ = short_reason(error);
     return false;
   }
@@ -81,6 +77,7 @@ class Checker final : public nlohmann::json_sax<Json> {
   /// How many bytes were read when the parser gave up.
   [[nodiscard]] std::size_t position() const noexcept { return position_; }
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+  [[nodiscard]] bool out_of_range() const noexcept { return out_of_range_; }
 
  private:
   bool open() noexcept { return ++depth_ <= kMaxJsonDepth; }
@@ -92,8 +89,6 @@ class Checker final : public nlohmann::json_sax<Json> {
   /// "... while parsing value - REASON; last read: 'TEXT'; expected ...": the reason alone, since the text is
   /// the caller's document, of any length, and has no place in a log.
   static std::string short_reason(const Json::exception& error) {
-    constexpr int kNumberOverflow = 406;
-    if (error.id == kNumberOverflow) return "a number is out of a double's range";
     std::string_view message = error.what();
     if (const std::size_t dash = message.find(" - "); dash != std::string_view::npos) {
       message.remove_prefix(dash + 3);
@@ -104,6 +99,7 @@ class Checker final : public nlohmann::json_sax<Json> {
   std::size_t depth_ = 0;
   std::size_t position_ = 0;
   std::string reason_;
+  bool out_of_range_ = false;
 };
 
 /// Where the array or object opens that is one level too deep. The text before it is known to be valid.
@@ -126,28 +122,50 @@ std::size_t too_deep_offset(std::string_view text) noexcept {
   return text.size();
 }
 
-void check_slowly(std::string_view text) {
+std::optional<JsonFault> find_slowly(std::string_view text) {
   constexpr const char* kAdvice = "write one JSON value, or bytes under a content type of their own";
   // nlohmann skips a byte order mark, which RFC 8259 forbids to send, and takes NUL for the end.
-  if (text.starts_with("\xef\xbb\xbf")) throw_invalid("a byte order mark", 0, "leave it out");
+  if (text.starts_with("\xef\xbb\xbf")) {
+    return JsonFault{.offset = 0, .problem = "a byte order mark", .advice = "leave it out"};
+  }
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    throw_invalid("a NUL byte", nul, kAdvice);
+    return JsonFault{.offset = nul, .problem = "a NUL byte", .advice = kAdvice};
   }
   Checker checker;
-  if (Json::sax_parse(text.begin(), text.end(), &checker)) return;
+  if (Json::sax_parse(text.begin(), text.end(), &checker)) return std::nullopt;
   if (checker.too_deep()) {
-    throw_invalid("nested deeper than " + std::to_string(kMaxJsonDepth) + " levels", too_deep_offset(text),
-                  "nest it less deeply");
+    return JsonFault{.offset = too_deep_offset(text),
+                     .problem = "nested deeper than " + std::to_string(kMaxJsonDepth) + " levels",
+                     .advice = "nest it less deeply, or store it as bytes",
+                     .beyond_limits = true};
   }
   // The byte read last is the one that does not fit; at the end the parser counts one that is not there.
-  const std::size_t offset = checker.position() == 0 ? 0 : checker.position() - 1;
-  throw_invalid(checker.reason(), std::min(offset, text.size()), kAdvice);
+  const std::size_t offset = std::min(checker.position() == 0 ? 0 : checker.position() - 1, text.size());
+  if (checker.out_of_range()) {
+    return JsonFault{.offset = offset,
+                     .problem = "a number is out of range (of a double, some 1.8e308)",
+                     .advice = "write it as text, or store the document as bytes",
+                     .beyond_limits = true};
+  }
+  return JsonFault{.offset = offset, .problem = checker.reason(), .advice = kAdvice};
 }
 
 }  // namespace
 
+std::optional<JsonFault> find_json_fault(std::string_view text) {
+  return simdjson_accepts(text) ? std::nullopt : find_slowly(text);
+}
+
+namespace codec {
+
 void check_json(std::string_view text) {
-  if (!simdjson_accepts(text)) check_slowly(text);
+  const auto fault = find_json_fault(text);
+  if (!fault) return;
+  throw Error(
+      ErrorCode::invalid_argument,
+      (fault->beyond_limits ? "the text cannot be stored as JSON: " : "the text is not valid JSON: ") +
+          fault->problem + " at byte offset " + std::to_string(fault->offset),
+      fault->advice);
 }
 
 bool is_clean_utf8(std::string_view text) noexcept {
@@ -156,4 +174,5 @@ bool is_clean_utf8(std::string_view text) noexcept {
          simdjson::validate_utf8(text.data(), text.size());
 }
 
-}  // namespace db4::codec
+}  // namespace codec
+}  // namespace db4

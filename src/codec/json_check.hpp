@@ -5,12 +5,7 @@
 
 namespace db4::codec {
 
-/// Throws invalid_argument, naming the byte offset, where `text` is not one valid JSON value (RFC 8259, valid
-/// UTF-8, no byte order mark) or is nested deeper than kMaxJsonDepth. Stricter than the RFC in two places, so
-/// that what is accepted can be read back by Document::json(): no escape of half a surrogate pair, no number
-/// past the range of a double. A name may stand twice in an object.
-///
-/// Some 0.9 GB/s up to 1 MiB, by simdjson with a parser kept per thread; a tenth of that beyond.
+/// Throws invalid_argument, naming the byte offset, where find_json_fault (<db4/json_check.hpp>) finds one.
 void check_json(std::string_view text);
 
 /// Whether `text` is valid UTF-8 (RFC 3629: no surrogates, nothing overlong) and has no NUL.

@@ -16,7 +16,10 @@ namespace {
               "store less in one document, or split it");
 }
 
-void check_identity(const RecordHeader& header, const RecordIdentity& expected) {
+}  // namespace
+
+void check_record_identity(const ParsedHeader& parsed, const RecordIdentity& expected) {
+  const RecordHeader& header = parsed.header;
   if (header.collection != expected.collection || header.id != expected.id) {
     throw_corrupt_record("it holds another document than the one asked for");
   }
@@ -26,13 +29,18 @@ void check_identity(const RecordHeader& header, const RecordIdentity& expected) 
   }
 }
 
+namespace {
+
 /// Everything that can be known before memory is allocated for the body.
 void check_before_decoding(std::string_view record, const ParsedHeader& header,
                            const RecordIdentity& expected, const DecodeLimits& limits) {
-  check_identity(header.header, expected);
+  check_record_identity(header, expected);
   if (!header.key_id.empty()) {
     throw Error(ErrorCode::key_unavailable, "the record is encrypted",
                 "open the store with the key " + std::string(header.key_id));
+  }
+  if (header.frame_bytes != 0) {
+    throw Error(ErrorCode::unsupported, "the record is in frames", "read it as a large document");
   }
   if (record.size() != record_length(header)) throw_corrupt_record("it is too short or too long");
   const std::uint64_t limit = std::min(limits.max_body_bytes, kMaxBodyBytes);
@@ -92,6 +100,16 @@ detail::BlockRef decode_record(std::string_view record, const RecordIdentity& ex
     throw_corrupt_record("the content's checksum does not match");
   }
   return block;
+}
+
+bool is_intact_record(std::string_view record) noexcept {
+  try {
+    const ParsedHeader header = parse_record_header(record);
+    return record.size() == record_length(header) &&
+           crc32c(as_bytes(record.substr(header.payload_offset))) == header.payload_crc32c;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 }  // namespace db4::codec

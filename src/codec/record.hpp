@@ -45,6 +45,9 @@ struct ParsedHeader {
   std::uint32_t content_crc32c = 0;
   std::uint64_t payload_length = 0;  ///< of what follows the carrier's header
   std::uint32_t payload_crc32c = 0;
+  /// Not 0: the payload is in frames of so many bytes of content (framed_record.hpp), and the three checksums
+  /// and lengths above but content_length are absent.
+  std::uint64_t frame_bytes = 0;
   std::size_t payload_offset = 0;
 };
 
@@ -69,12 +72,19 @@ struct RecordIdentity {
   Version version = 0;
 };
 
+/// Throws corrupt unless it is that document, in that version.
+void check_record_identity(const ParsedHeader& header, const RecordIdentity& expected);
+
 /// Checks header, identity, lengths and both checksums, and decompresses straight into a new block (its
 /// access figures are left at zero). `record` must be exactly one record. No frame expands past the length in
 /// its header, nor that past the limit (kMaxBodyBytes at most). Throws corrupt, too_large, unsupported,
-/// key_unavailable (a key id is named).
+/// key_unavailable (a key id is named). A framed record is `unsupported` here.
 detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
                                const DecodeLimits& limits = {});
+
+/// Whether these bytes are exactly one record as it was stored: header and payload match their checksums.
+/// Nothing is opened: it holds for what is compressed or sealed too.
+bool is_intact_record(std::string_view record) noexcept;
 
 /// The length in bytes of the record that starts here: payload_offset + payload_length.
 std::uint64_t record_length(const ParsedHeader& header) noexcept;

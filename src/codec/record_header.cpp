@@ -2,6 +2,7 @@
 
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
+#include "codec/framed_record.hpp"
 
 namespace db4::codec {
 
@@ -72,6 +73,10 @@ void put_fields(std::string& out, const ParsedHeader& header) {
   put_fixed_field(out, FieldType::created_at, header.header.created_at.time_since_epoch().count());
   put_fixed_field(out, FieldType::updated_at, header.header.updated_at.time_since_epoch().count());
   put_varint_field(out, FieldType::content_length, header.content_length);
+  if (header.frame_bytes != 0) {
+    put_varint_field(out, FieldType::frame_bytes, header.frame_bytes);
+    return;
+  }
   put_fixed_field(out, FieldType::content_crc32c, header.content_crc32c);
   put_varint_field(out, FieldType::payload_length, header.payload_length);
   put_fixed_field(out, FieldType::payload_crc32c, header.payload_crc32c);
@@ -203,12 +208,20 @@ void take_field(ParsedHeader& out, std::uint8_t type, std::string_view value) {
     case FieldType::payload_crc32c:
       out.payload_crc32c = fixed_value<std::uint32_t>(value);
       return;
+    case FieldType::frame_bytes:
+      out.frame_bytes = varint_value(value, kMaxFrameBytes);
+      if (out.frame_bytes < kMinFrameBytes) throw_corrupt_record("its frames are too small");
+      return;
   }
   if (type < kFirstOptionalField) throw_unsupported("a header field of type " + std::to_string(type));
 }
 
-/// All fields but key_id, which only an encrypted record has.
-constexpr std::uint32_t kRequiredFields = 0x1FFE & ~(1U << static_cast<unsigned>(FieldType::key_id));
+constexpr std::uint32_t bit(FieldType type) { return 1U << static_cast<unsigned>(type); }
+/// All fields but key_id, which only an encrypted record has, and frame_bytes: where that one is, each frame
+/// has a checksum instead.
+constexpr std::uint32_t kRequiredFields = 0x1FFE & ~bit(FieldType::key_id);
+constexpr std::uint32_t kUnframedFields =
+    bit(FieldType::content_crc32c) | bit(FieldType::payload_length) | bit(FieldType::payload_crc32c);
 
 void parse_fields(std::string_view fields, ParsedHeader& out) {
   Reader reader(fields);
@@ -224,7 +237,11 @@ void parse_fields(std::string_view fields, ParsedHeader& out) {
     take_field(out, type, value);
     if (type < 32) seen |= 1U << type;
   }
-  if ((seen & kRequiredFields) != kRequiredFields) throw_corrupt_record("the header lacks a field");
+  const bool framed = out.frame_bytes != 0;
+  if (framed && (seen & kUnframedFields) != 0) throw_corrupt_record("it is both framed and not");
+  if (framed && out.compression != Compression::none) throw_corrupt_record("its frames are compressed");
+  const std::uint32_t required = framed ? kRequiredFields & ~kUnframedFields : kRequiredFields;
+  if ((seen & required) != required) throw_corrupt_record("the header lacks a field");
   if (out.header.version == 0) throw_corrupt_record("the document's version is 0");
 }
 
@@ -273,6 +290,11 @@ ParsedHeader parse_record_header(std::string_view record) {
 }
 
 std::uint64_t record_length(const ParsedHeader& header) noexcept {
+  if (header.frame_bytes != 0) {
+    const std::uint64_t frames = header.content_length / header.frame_bytes +
+                                 (header.content_length % header.frame_bytes != 0 ? 1 : 0);
+    return header.payload_offset + header.content_length + frames * kFrameChecksumBytes;
+  }
   return header.payload_offset + header.payload_length;
 }
 

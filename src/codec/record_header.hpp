@@ -20,7 +20,8 @@ enum class FieldType : std::uint8_t {
   content_crc32c = 10,
   payload_length = 11,
   payload_crc32c = 12,
-  // 13, 14 and 16 to 23 are reserved, see docs/formats/record.md.
+  frame_bytes = 13,
+  // 14 and 16 to 23 are reserved, see docs/formats/record.md.
 };
 inline constexpr std::uint8_t kFirstOptionalField = 128;
 

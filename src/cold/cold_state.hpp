@@ -1,10 +1,13 @@
 #pragma once
 // cold: documents as immutable objects. Includes base, kv, codec, catalog, objects.
 
-#include "base/striped_counter.hpp"
 #include "catalog/catalog.hpp"
 #include "codec/segment.hpp"
+#include "cold/catalog_sessions.hpp"
 #include "cold/single_flight.hpp"
+#include "cold/upload_engine.hpp"
+#include "objects/layer_stack.hpp"
+#include "objects/metrics_layer.hpp"
 
 #include <db4/clock.hpp>
 #include <db4/cold_storage.hpp>
@@ -24,27 +27,26 @@ namespace db4 {
 /// The life of an object: its intent is committed, it is put and read back, and the batch that names it in a
 /// row (or registers it as a segment) removes the intent. Freed, it enters the garbage, and is deleted after
 /// the grace.
-class ColdStorage::State {
+class ColdStorage::State : private cold::UploadHooks {
  public:
-  State(catalog::Catalog& catalog, std::shared_ptr<ObjectStore> objects, std::shared_ptr<Clock> clock,
+  State(catalog::Catalog& catalog, objects::LayeredStore objects, std::shared_ptr<Clock> clock,
         std::shared_ptr<RandomSource> random, ColdConfig config);
 
   /// The document whose record lies at `place`; a null block where the object is gone. Concurrent readers of
   /// one place share one fetch. Throws corrupt, unavailable, deadline_exceeded, cancelled.
   [[nodiscard]] detail::BlockRef read(const catalog::ColdPlace& place, std::string_view key, Version version,
-                                      MonotonicTime deadline, const std::stop_token& stop);
+                                      const CallOptions& call);
 
   /// The record of a body, compressed as configured.
   [[nodiscard]] std::string encode(std::string_view key, const catalog::Row& row,
                                    std::string_view body) const;
 
-  /// Stores a record as an object of its own and reads it back. The caller names it in a row, or calls
-  /// abandon().
+  /// Stores a record as an object of its own, and reads it back where the store has not proved that it holds
+  /// it. The caller names it in a row, or calls abandon().
   [[nodiscard]] catalog::ColdPlace put_document(std::string_view key, Version version,
-                                                std::string_view record);
-  /// Stores a finished segment and reads it back; the object's name. The caller registers it, or calls
-  /// abandon().
-  [[nodiscard]] std::string put_segment(std::string_view segment);
+                                                std::string_view record, const CallOptions& call = {});
+  /// The same for a finished segment; the object's name. The caller registers it, or calls abandon().
+  [[nodiscard]] std::string put_segment(std::string_view segment, const CallOptions& call = {});
   /// Gives up an object that was put and not named. Never throws: what it cannot do, the intent's deadline
   /// does.
   void abandon(const std::string& object, std::uint64_t bytes) noexcept;
@@ -61,28 +63,55 @@ class ColdStorage::State {
   [[nodiscard]] std::shared_lock<std::shared_mutex> hold_open();
   void close();
 
-  GarbageResult collect_garbage(const GarbageOptions& options);
+  // large_documents.cpp, read_large.cpp
+  UploadResult write_large(std::string_view collection, std::string_view id, const ByteSource& source,
+                           const UploadOptions& options);
+  UploadResult resume_upload(std::string_view upload_id, const ByteSource& source,
+                             const UploadOptions& options);
+  [[nodiscard]] cold::UploadEngine& uploads() noexcept { return uploads_; }
+  UploadCleanup clean_up_uploads(std::chrono::milliseconds age);
+  /// Those past cold.upload_expiry, without looking for strangers.
+  UploadCleanup expire_uploads() { return uploads_.clean_up(config_.upload_expiry, std::nullopt); }
+  std::optional<ReadLargeResult> read_large(std::string_view collection, std::string_view id,
+                                            const ByteSink& sink, const ByteRange& range,
+                                            const ReadLargeOptions& options);
+
+  /// `deadline`: of the requests; what is not deleted by then waits for the next collection.
+  GarbageResult collect_garbage(const GarbageOptions& options, MonotonicTime deadline = MonotonicTime::max());
+  CompactResult compact(const CompactOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
 
  private:
-  void put_and_verify(const std::string& object, std::string_view bytes);
-  [[nodiscard]] detail::BlockRef fetch(const catalog::ColdPlace& place, std::string_view key,
-                                       Version version);
+  class FramedReader;
+  void before_complete(const UploadSession& session) override;
+  bool still_announced(const UploadSession& session) override;
+  std::string new_object(const UploadSession& session) override;
+  std::optional<Version> already_document(const UploadSession& session) override;
+  Version object_ready(const UploadSession& session) override;
+  void give_up(const UploadSession& session) noexcept override;
+  [[nodiscard]] detail::BlockRef fetch_framed(const catalog::ColdPlace& place, std::string_view key,
+                                              Version version, const CallOptions& call);
+  [[nodiscard]] std::optional<detail::BlockRef> small_body(std::string_view key, const catalog::Row& row);
+  void put_and_verify(const std::string& object, std::string_view bytes, const CallOptions& call);
+  [[nodiscard]] detail::BlockRef fetch(const catalog::ColdPlace& place, std::string_view key, Version version,
+                                       const CallOptions& call);
   [[nodiscard]] std::string document_object(std::string_view key, Version version) const;
   [[nodiscard]] std::string segment_object() const;
-  bool delete_garbage(std::span<const catalog::GarbageEntry> entries, const std::stop_token& stop,
+  bool delete_garbage(std::span<const catalog::GarbageEntry> entries, const CallOptions& call,
                       GarbageResult& result);
+  void settle_deleted(std::span<const catalog::GarbageEntry* const> entries,
+                      std::span<const RemoveFailure> failures, GarbageResult& result);
 
   catalog::Catalog& catalog_;
-  const std::shared_ptr<ObjectStore> objects_;
+  const std::shared_ptr<ObjectStore> objects_;  ///< with its layers
+  const std::shared_ptr<objects::ObjectMetrics> metrics_;
   const std::shared_ptr<Clock> clock_;
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
   cold::SingleFlight flights_;
-  StripedCounter puts_;
-  StripedCounter gets_;
-  StripedCounter deletes_;
+  cold::UploadEngine uploads_;
+  std::mutex compacting_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };

@@ -1,9 +1,13 @@
+#include "base/latency_summary.hpp"
 #include "codec/record.hpp"
 #include "cold/cold_state.hpp"
+#include "cold/compaction.hpp"
+#include "objects/limit_layer.hpp"
 
 #include <db4/cold_storage.hpp>
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace db4 {
 namespace {
@@ -18,6 +22,10 @@ GarbageResult ColdStorage::collect_garbage(const GarbageOptions& options) {
   const auto open = state_->hold_open();
   return state_->collect_garbage(options);
 }
+CompactResult ColdStorage::compact(const CompactOptions& options) {
+  const auto open = state_->hold_open();
+  return state_->compact(options);
+}
 ColdStats ColdStorage::stats() const {
   const auto open = state_->hold_open();
   return state_->stats();
@@ -30,31 +38,37 @@ std::shared_lock<std::shared_mutex> ColdStorage::State::hold_open() {
 }
 
 void ColdStorage::State::close() {
+  uploads_.close();  // what is being sent is left to be resumed
   const std::unique_lock lock(closing_);
   closed_ = true;
 }
 
-ColdStorage::State::State(catalog::Catalog& catalog, std::shared_ptr<ObjectStore> objects,
+ColdStorage::State::State(catalog::Catalog& catalog, objects::LayeredStore objects,
                           std::shared_ptr<Clock> clock, std::shared_ptr<RandomSource> random,
                           ColdConfig config)
     : catalog_(catalog),
-      objects_(std::move(objects)),
+      objects_(std::move(objects.store)),
+      metrics_(std::move(objects.metrics)),
       clock_(std::move(clock)),
       random_(std::move(random)),
       config_(std::move(config)),
-      flights_(clock_) {}
+      flights_(clock_),
+      uploads_(objects_, std::make_shared<cold::CatalogSessionStore>(catalog_), clock_, random_, *this) {}
 
 detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::string_view key,
-                                          Version version, MonotonicTime deadline,
-                                          const std::stop_token& stop) {
+                                          Version version, const CallOptions& call) {
   const std::string what = place.object + "@" + std::to_string(place.offset);
-  return flights_.run(what, deadline, stop, [&] { return fetch(place, key, version); });
+  return flights_.run(what, call.deadline, call.stop, [&] { return fetch(place, key, version, call); });
 }
 
 detail::BlockRef ColdStorage::State::fetch(const catalog::ColdPlace& place, std::string_view key,
-                                           Version version) {
-  gets_.add();
-  const auto record = objects_->get_range(place.object, place.offset, place.length);
+                                           Version version, const CallOptions& call) {
+  if (place.framed) return fetch_framed(place, key, version, call);
+  auto record = objects_->get_range(place.object, place.offset, place.length, call);
+  // An answer may be cut short where a store does not notice; only an object that is short is damaged.
+  if (record && record->size() < place.length) {
+    record = objects_->get_range(place.object, place.offset, place.length, call);
+  }
   if (!record) return {};
   return codec::decode_record(
       as_text(*record),
@@ -73,26 +87,25 @@ std::string ColdStorage::State::encode(std::string_view key, const catalog::Row&
 }
 
 catalog::ColdPlace ColdStorage::State::put_document(std::string_view key, Version version,
-                                                    std::string_view record) {
+                                                    std::string_view record, const CallOptions& call) {
   std::string object = document_object(key, version);
-  put_and_verify(object, record);
+  put_and_verify(object, record, call);
   return {.object = std::move(object), .offset = 0, .length = record.size(), .in_segment = false};
 }
 
-std::string ColdStorage::State::put_segment(std::string_view segment) {
+std::string ColdStorage::State::put_segment(std::string_view segment, const CallOptions& call) {
   std::string object = segment_object();
-  put_and_verify(object, segment);
+  put_and_verify(object, segment, call);
   return object;
 }
 
-void ColdStorage::State::put_and_verify(const std::string& object, std::string_view bytes) {
+void ColdStorage::State::put_and_verify(const std::string& object, std::string_view bytes,
+                                        const CallOptions& call) {
   catalog_.announce_object(object, bytes.size());
-  puts_.add();
-  objects_->put(object, as_bytes(bytes));
+  if (objects_->put(object, as_bytes(bytes), {.call = call}).verified) return;
   // Verified before any row names it, by reading back what arrived: a put that lied costs a retry, not a
   // document.
-  gets_.add();
-  const auto arrived = objects_->get_range(object, 0, bytes.size() + 1);
+  const auto arrived = objects_->get_range(object, 0, bytes.size() + 1, call);
   if (arrived && as_text(*arrived) == bytes) return;
   discard(object, bytes.size());
   throw Error(ErrorCode::unavailable,
@@ -118,7 +131,8 @@ void ColdStorage::State::discard(const std::string& object, std::uint64_t bytes)
   }
 }
 
-GarbageResult ColdStorage::State::collect_garbage(const GarbageOptions& options) {
+GarbageResult ColdStorage::State::collect_garbage(const GarbageOptions& options, MonotonicTime deadline) {
+  const CallOptions call{.deadline = deadline, .stop = options.stop};
   GarbageResult result;
   result.expired_intents = catalog_.expire_intents(options.max_objects);
   std::size_t seen = 0;
@@ -126,53 +140,99 @@ GarbageResult ColdStorage::State::collect_garbage(const GarbageOptions& options)
     const auto page = catalog_.due_garbage(std::min(kGarbagePage, options.max_objects - seen));
     if (page.empty()) return result;
     seen += page.size();
-    if (!delete_garbage(page, options.stop, result)) break;
+    if (!delete_garbage(page, call, result)) break;
   }
   result.more = true;
   return result;
 }
 
 bool ColdStorage::State::delete_garbage(std::span<const catalog::GarbageEntry> entries,
-                                        const std::stop_token& stop, GarbageResult& result) {
+                                        const CallOptions& call, GarbageResult& result) {
   // What freed these objects must survive a power cut before they go, whatever the durability.
   catalog_.sync();
-  std::vector<catalog::GarbageEntry> done;
-  std::vector<catalog::GarbageEntry> failed;
+  std::vector<const catalog::GarbageEntry*> objects;
+  std::vector<std::string> names;
   for (const catalog::GarbageEntry& entry : entries) {
-    if (stop.stop_requested()) break;
     if (entry.kind == catalog::GarbageKind::segment) {
       catalog_.settle_segment(entry);
       continue;
     }
-    deletes_.add();
-    try {
-      objects_->remove(entry.object);
-    } catch (const Error& error) {
-      if (result.failed_objects++ == 0) result.first_error = error.what();
-      failed.push_back(entry);
-      if (result.failed_objects >= kMaxGarbageFailures) break;
+    objects.push_back(&entry);
+    names.push_back(entry.object);
+  }
+  if (names.empty()) return true;
+  std::vector<RemoveFailure> failures;
+  try {
+    failures = objects_->remove_many(names, call);
+  } catch (const Error& error) {
+    // They stand where they stood, and come up again.
+    if (error.code() == ErrorCode::cancelled) return false;
+    if (result.failed_objects == 0) result.first_error = error.what();
+    result.failed_objects += names.size();
+    return false;
+  }
+  settle_deleted(objects, failures, result);
+  return result.failed_objects < kMaxGarbageFailures;
+}
+
+void ColdStorage::State::settle_deleted(std::span<const catalog::GarbageEntry* const> entries,
+                                        std::span<const RemoveFailure> failures, GarbageResult& result) {
+  std::unordered_set<std::string_view> failed_names;
+  for (const RemoveFailure& failure : failures) {
+    if (result.failed_objects++ == 0) result.first_error = failure.message;
+    failed_names.insert(failure.name);
+  }
+  std::vector<catalog::GarbageEntry> done;
+  std::vector<catalog::GarbageEntry> failed;
+  for (const catalog::GarbageEntry* entry : entries) {
+    if (failed_names.contains(entry->object)) {
+      failed.push_back(*entry);
       continue;
     }
     ++result.deleted_objects;
-    result.deleted_bytes += entry.bytes;
-    done.push_back(entry);
+    result.deleted_bytes += entry->bytes;
+    done.push_back(*entry);
   }
   catalog_.settle_garbage(done, failed);
-  return !stop.stop_requested() && result.failed_objects < kMaxGarbageFailures;
+}
+
+CompactResult ColdStorage::State::compact(const CompactOptions& options) {
+  const std::scoped_lock one_at_a_time(compacting_);
+  return cold::Compaction(*this, catalog_, *clock_, options).run();
 }
 
 ColdStats ColdStorage::State::stats() const {
   const catalog::Totals totals = catalog_.totals();
   using catalog::Metric;
-  return {.documents = totals[Metric::cold_documents],
-          .bytes = totals[Metric::cold_bytes],
-          .record_bytes = totals[Metric::cold_record_bytes],
-          .objects = totals[Metric::objects],
-          .object_bytes = totals[Metric::object_bytes],
-          .put_requests = puts_.value(),
-          .get_requests = gets_.value(),
-          .delete_requests = deletes_.value(),
-          .shared_reads = flights_.joined()};
+  ColdStats out{.documents = totals[Metric::cold_documents],
+                .bytes = totals[Metric::cold_bytes],
+                .record_bytes = totals[Metric::cold_record_bytes],
+                .objects = totals[Metric::objects],
+                .object_bytes = totals[Metric::object_bytes],
+                .shared_reads = flights_.joined()};
+  for (std::size_t index = 0; index < kObjectOperations; ++index) {
+    const auto operation = static_cast<ObjectOperation>(index);
+    const objects::ObjectMetrics::OfOperation& counts = metrics_->of(operation);
+    RequestStats& request = out.requests[index];
+    request = {.requests = counts.requests.value(),
+               .failures = counts.failures.value(),
+               .retries = counts.retries.value(),
+               .bytes = counts.bytes.value(),
+               .latency = summarize(counts.latency)};
+    switch (objects::class_of(operation)) {
+      case objects::RequestClass::reads:
+        out.get_requests += request.requests;
+        break;
+      case objects::RequestClass::deletes:
+        out.delete_requests += request.requests;
+        break;
+      case objects::RequestClass::writes:
+      case objects::RequestClass::lists:  // which providers price as they price writes
+        out.put_requests += request.requests;
+        break;
+    }
+  }
+  return out;
 }
 
 }  // namespace db4

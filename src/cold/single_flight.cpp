@@ -16,17 +16,34 @@ Error as_error(const std::exception_ptr& failure) {
   }
 }
 
+/// The fetcher's own bounds ended it: that says nothing to those who joined.
+bool is_the_fetchers_own(const Error& failure) {
+  return failure.code() == ErrorCode::deadline_exceeded || failure.code() == ErrorCode::cancelled;
+}
+
 }  // namespace
 
 detail::BlockRef SingleFlight::run(const std::string& key, MonotonicTime deadline,
                                    const std::stop_token& stop,
                                    const std::function<detail::BlockRef()>& fetch) {
-  const auto flight = std::make_shared<Flight>();
-  std::unique_lock lock(mutex_);
-  const auto [place, first] = flights_.try_emplace(key, flight);
-  if (!first) return join(std::move(lock), place->second, deadline, stop);
-  lock.unlock();
+  for (bool waited = false;; waited = true) {
+    std::unique_lock lock(mutex_);
+    const auto [place, first] = flights_.try_emplace(key);
+    if (first) place->second = std::make_shared<Flight>();
+    // A copy: the table's own reference goes when the flight lands.
+    const std::shared_ptr<Flight> flight = place->second;
+    lock.unlock();
+    if (first) return lead(key, *flight, fetch);
+    if (!waited) joined_.add();
+    await(*flight, deadline, stop);
+    if (!flight->failure) return flight->result;
+    const Error& failure = *flight->failure;
+    if (!is_the_fetchers_own(failure)) throw Error(failure.code(), failure.problem(), failure.advice());
+  }
+}
 
+detail::BlockRef SingleFlight::lead(const std::string& key, Flight& flight,
+                                    const std::function<detail::BlockRef()>& fetch) {
   detail::BlockRef result;
   std::exception_ptr failure;
   try {
@@ -34,45 +51,32 @@ detail::BlockRef SingleFlight::run(const std::string& key, MonotonicTime deadlin
   } catch (...) {
     failure = std::current_exception();
   }
-
-  lock.lock();
-  flight->done = true;
-  flight->result = result;
-  if (failure) flight->failure = as_error(failure);
-  flights_.erase(key);
-  flight->landed.notify_all();
-  lock.unlock();
+  {
+    const std::scoped_lock lock(mutex_);
+    flight.done = true;
+    flight.result = result;
+    if (failure) flight.failure = as_error(failure);
+    flights_.erase(key);
+    flight.landed.notify_all();
+  }
   if (failure) std::rethrow_exception(failure);
   return result;
 }
 
-detail::BlockRef SingleFlight::join(std::unique_lock<std::mutex> lock, const std::shared_ptr<Flight>& shared,
-                                    MonotonicTime deadline, const std::stop_token& stop) {
-  // A copy: the table's own reference goes when the flight lands.
-  const std::shared_ptr<Flight> flight = shared;
-  joined_.add();
-  lock.unlock();
-  detail::BlockRef result;
-  std::optional<Error> failure;
+void SingleFlight::await(Flight& flight, MonotonicTime deadline, const std::stop_token& stop) {
   bool landed = false;
   {
     const std::stop_callback wake(stop, [this, &flight] {
       const std::scoped_lock guard(mutex_);
-      flight->landed.notify_all();
+      flight.landed.notify_all();
     });
-    lock.lock();
-    clock_->wait_until(lock, flight->landed, deadline, [&] { return flight->done || stop.stop_requested(); });
-    landed = flight->done;
-    if (landed) {
-      result = flight->result;
-      if (flight->failure) {
-        failure.emplace(flight->failure->code(), flight->failure->problem(), flight->failure->advice());
-      }
-    }
+    std::unique_lock lock(mutex_);
+    clock_->wait_until(lock, flight.landed, deadline, [&] { return flight.done || stop.stop_requested(); });
+    landed = flight.done;
     lock.unlock();  // before the callback goes: its destructor waits for a callback that wants the mutex
   }
-  if (landed && failure) throw Error(*failure);
-  if (landed) return result;
+  // Nobody writes to a flight that has landed.
+  if (landed) return;
   if (stop.stop_requested())
     throw Error(ErrorCode::cancelled, "stopped while waiting for the document", "repeat it");
   throw Error(ErrorCode::deadline_exceeded, "the document was not fetched in the time given",

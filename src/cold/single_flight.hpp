@@ -19,14 +19,15 @@
 namespace db4::cold {
 
 /// Keyed by what is fetched (an object's place), not by who asks: a place is immutable, so whoever joins
-/// cannot get anything older than asked for. Thread-safe. A failed fetch fails all who joined; the next one
-/// tries again.
+/// cannot get anything older than asked for. Thread-safe. A failed fetch fails all who joined, and the next
+/// one tries again; but one that ended because its own deadline passed, or its own caller stopped it, fails
+/// nobody else: of those who joined one fetches anew.
 class SingleFlight {
  public:
   explicit SingleFlight(std::shared_ptr<Clock> clock) : clock_(std::move(clock)) {}
 
-  /// Whoever fetches does it to the end; who waits for another gives up at `deadline` (deadline_exceeded) or
-  /// when stopped (cancelled).
+  /// `fetch` keeps to `deadline` and `stop` by itself; who waits for another gives up at his own deadline
+  /// (deadline_exceeded) or when stopped (cancelled), however long the other one takes.
   detail::BlockRef run(const std::string& key, MonotonicTime deadline, const std::stop_token& stop,
                        const std::function<detail::BlockRef()>& fetch);
 
@@ -39,8 +40,10 @@ class SingleFlight {
     detail::BlockRef result;
     std::optional<Error> failure;
   };
-  detail::BlockRef join(std::unique_lock<std::mutex> lock, const std::shared_ptr<Flight>& flight,
-                        MonotonicTime deadline, const std::stop_token& stop);
+  detail::BlockRef lead(const std::string& key, Flight& flight,
+                        const std::function<detail::BlockRef()>& fetch);
+  /// Until it has landed.
+  void await(Flight& flight, MonotonicTime deadline, const std::stop_token& stop);
 
   const std::shared_ptr<Clock> clock_;
   std::mutex mutex_;

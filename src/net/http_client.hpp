@@ -29,10 +29,10 @@ class BodyWatcher {
 };
 
 struct HttpRequest {
-  std::string method;            ///< in capitals
-  std::string url;               ///< encoded; sent as it is
-  std::vector<Header> headers;   ///< an empty value leaves out a header that would be sent otherwise
-  std::optional<ByteView> body;  ///< not copied: the caller keeps it until the call is over
+  std::string method = {};            ///< in capitals
+  std::string url = {};               ///< encoded; sent as it is
+  std::vector<Header> headers = {};   ///< an empty value leaves out a header that would be sent otherwise
+  std::optional<ByteView> body = {};  ///< not copied: the caller keeps it until the call is over
   BodyWatcher* watcher = nullptr;
   /// A kept connection may turn out to be closed only once the request is on its way; then it is sent once
   /// more over a new one. Not where it must not be carried out twice: it fails.
@@ -40,7 +40,7 @@ struct HttpRequest {
   /// Of the answer's body, where its status is 2xx. A longer one is cut off.
   std::uint64_t max_body = 0;
   MonotonicTime deadline = MonotonicTime::max();
-  std::stop_token stop;
+  std::stop_token stop = {};
 };
 
 struct HttpResponse {
@@ -84,12 +84,12 @@ class HttpError : public Error {
 };
 
 struct HttpClientOptions {
-  std::string ca_file;  ///< trusted certificates; empty: those of the system
+  std::string ca_file = {};  ///< trusted certificates; empty: those of the system
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds attempt_timeout{0};  ///< of one request from its first byte on; 0: none
-  std::chrono::milliseconds stall_timeout{60'000};
+  std::chrono::milliseconds stall_timeout{15'000};
   std::size_t max_connections = 64;
-  std::string user_agent;
+  std::string user_agent = {};
 };
 
 /// Of an answer that is an error: more of it is of no use.

@@ -25,7 +25,9 @@ Error socket_error(int error, const std::string& action, const std::filesystem::
   switch (error) {
     case EACCES:
     case EPERM:
-      return {ErrorCode::permission_denied, problem, "run as the user who owns the store"};
+      return {
+          ErrorCode::permission_denied, problem,
+          "run as the user who owns the store, and give that user read, write and search permission there"};
     case EROFS:
       return {ErrorCode::read_only, problem, "mount the file system for writing"};
     case EMFILE:
@@ -86,7 +88,11 @@ std::optional<LocalSocket> LocalSocket::connect(const std::filesystem::path& fol
   const Address address(at, name);
   if (::connect(descriptor.get(), address.get(), sizeof address.value) != 0) {
     if (errno == ENOENT || errno == ECONNREFUSED) return std::nullopt;
-    throw socket_error(errno, "connect to", folder / name);
+    // What must not be looked into looks like a socket that must not be used.
+    const int error = errno;
+    if (error == EACCES && ::access(folder.c_str(), X_OK) != 0)
+      throw socket_error(error, "look into", folder);
+    throw socket_error(error, "connect to", folder / name);
   }
   // Whoever put a socket into somebody else's folder must not get our documents.
   struct stat owner {};

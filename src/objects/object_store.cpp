@@ -19,7 +19,7 @@ std::vector<RemoveFailure> ObjectStore::remove_many(std::span<const std::string>
       remove(name, call);
     } catch (const Error& error) {
       if (error.code() == ErrorCode::cancelled || error.code() == ErrorCode::deadline_exceeded) throw;
-      failures.push_back({name, error.what()});
+      failures.push_back({name, error.what(), error.code()});
     }
   }
   return failures;

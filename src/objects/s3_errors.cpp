@@ -169,6 +169,11 @@ Error s3_error(const S3Context& context, std::string_view doing, const net::Http
           std::string(advice)};
 }
 
+std::optional<ErrorCode> s3_error_kind(std::string_view code) noexcept {
+  const auto* known = std::ranges::find(kMeanings, code, &Meaning::code);
+  return known == kMeanings.end() ? std::nullopt : std::optional(known->kind);
+}
+
 Error not_s3(const S3Context& context, std::string_view doing, const net::HttpResponse& response) {
   std::string type(response.header("content-type"));
   return {ErrorCode::invalid_argument,

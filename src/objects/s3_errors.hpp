@@ -24,6 +24,9 @@ struct S3Context {
 Error s3_error(const S3Context& context, std::string_view doing, const net::HttpResponse& response,
                const std::optional<S3ErrorBody>& error);
 
+/// What a code of S3 means, where it means one thing whatever was asked.
+std::optional<ErrorCode> s3_error_kind(std::string_view code) noexcept;
+
 /// The error of a server that speaks HTTP, and no S3.
 Error not_s3(const S3Context& context, std::string_view doing, const net::HttpResponse& response);
 

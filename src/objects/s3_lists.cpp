@@ -55,7 +55,7 @@ void S3Store::remove_alone(const std::string& name, const CallOptions& call,
     remove(name, call);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::cancelled || error.code() == ErrorCode::deadline_exceeded) throw;
-    failures.push_back({name, error.what()});
+    failures.push_back({name, error.what(), error.code()});
   }
 }
 
@@ -71,7 +71,10 @@ void S3Store::remove_batch(std::span<const std::string> names, const CallOptions
        .body = as_bytes(body),
        .max_body = kMaxXmlBytes,
        .call = call});
-  std::ranges::move(parse_s3_delete_result(response.http.body), std::back_inserter(failures));
+  for (const S3DeleteFailure& failure : parse_s3_delete_result(response.http.body)) {
+    failures.push_back({failure.name, failure.error.code + ": " + failure.error.message,
+                        s3_error_kind(failure.error.code).value_or(ErrorCode::unavailable)});
+  }
 }
 
 std::vector<RemoveFailure> S3Store::remove_many(std::span<const std::string> names, const CallOptions& call) {

@@ -129,13 +129,13 @@ S3Listing parse_s3_listing(ByteView body) {
   return out;
 }
 
-std::vector<RemoveFailure> parse_s3_delete_result(ByteView body) {
+std::vector<S3DeleteFailure> parse_s3_delete_result(ByteView body) {
   const Document document(body);
   require(document, "DeleteResult");
-  std::vector<RemoveFailure> out;
+  std::vector<S3DeleteFailure> out;
   for (const pugi::xml_node& node : document.root().children()) {
     if (local_name(node) != "Error" || text(node, "Code") == "NoSuchKey") continue;
-    out.push_back({text(node, "Key"), text(node, "Code") + ": " + text(node, "Message")});
+    out.push_back({text(node, "Key"), {text(node, "Code"), text(node, "Message"), {}, {}}});
   }
   return out;
 }

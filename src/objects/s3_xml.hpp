@@ -27,8 +27,12 @@ struct S3Listing {
 
 // Each throws unavailable where the answer is not what was asked for: damaged, or of something else than S3.
 S3Listing parse_s3_listing(ByteView body);
-/// Keys that could not be removed; those that were not there count as removed.
-std::vector<RemoveFailure> parse_s3_delete_result(ByteView body);
+/// A name, and why it could not be removed; those that were not there count as removed.
+struct S3DeleteFailure {
+  std::string name;
+  S3ErrorBody error;
+};
+std::vector<S3DeleteFailure> parse_s3_delete_result(ByteView body);
 std::string parse_s3_upload_id(ByteView body);
 /// The etag of a completed upload; empty where the provider does not tell.
 std::string parse_s3_completion(ByteView body);

@@ -5,6 +5,7 @@
 
 #include "base/thread_pool.hpp"
 #include "catalog/catalog.hpp"
+#include "catalog/names.hpp"
 #include "cold/cold_state.hpp"
 #include "hot/hot_state.hpp"
 #include "live/server.hpp"
@@ -115,7 +116,7 @@ class TieredStore::Impl {
                      MonotonicTime deadline, std::vector<WriteResult>& results);
   void plan_item(WriteAttempt& attempt, std::string_view collection, const Item& item,
                  const WriteOptions& options);
-  void put_cold_items(WriteAttempt& attempt);
+  void put_cold_items(WriteAttempt& attempt, const CallOptions& call);
   void check_if_version(std::optional<Version> wanted, Version current);
   bool remove_document(const std::string& key, const RemoveOptions& options);
   bool remove_copy(const std::string& key, const RemoveOptions& options);
@@ -129,6 +130,8 @@ class TieredStore::Impl {
   bool add_cold_copy(const std::string& key, const catalog::Row& row, const detail::BlockRef& block);
   void finish_hand_move(const tiering::MoveOrder& order, StorageTier from);
   void drain_accesses();
+  /// What of cold a run puts in order when its moves are made.
+  void clean_cold(const TieringOptions& options, TieringResult& result);
   void relieve_within(const TieringOptions& options, TieringResult& result);
   void relieve_pressure(const std::stop_token& stop);
   void scheduled_run(const std::stop_token& stop);
@@ -166,11 +169,12 @@ class TieredStore::Impl {
 
 namespace store {
 
-/// Throws invalid_argument where a collection or id is empty, too long, or not clean UTF-8.
-void check_key(std::string_view collection, std::string_view id);
-void check_collection(std::string_view collection);
-/// The same for what a pin is about: an id, a prefix, or nothing.
+/// Throws invalid_argument where what a pin is about (an id, a prefix, or nothing) is no such thing.
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id);
+/// The object store that the configuration or the components name, with its layers.
+objects::LayeredStore open_layered(const ColdConfig& config, const Components& components,
+                                   const std::shared_ptr<Clock>& clock,
+                                   const std::shared_ptr<RandomSource>& random);
 /// What is wrong with a configuration, before anything is opened.
 void check_config(const TieredStoreConfig& config, const Components& components);
 

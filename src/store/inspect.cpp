@@ -206,23 +206,24 @@ StoreStats TieredStore::Impl::stats() {
              .bytes = totals[Metric::hot_bytes],
              .hits = metrics_.hot.hits.value() + out.hot_storage.cache_hits,
              .misses = metrics_.hot.misses.value(),
-             .latency = store::summarize(metrics_.hot.latency)};
+             .latency = summarize(metrics_.hot.latency)};
   out.warm = {.documents = out.warm_storage.entries,
               .bytes = out.warm_storage.bytes,
               .hits = metrics_.warm.hits.value(),
               .misses = metrics_.warm.misses.value(),
-              .latency = store::summarize(metrics_.warm.latency)};
+              .latency = summarize(metrics_.warm.latency)};
   out.cold = {.documents = totals[Metric::cold_documents],
               .bytes = totals[Metric::cold_bytes],
               .hits = metrics_.cold.hits.value(),
               .misses = metrics_.cold.misses.value(),
-              .latency = store::summarize(metrics_.cold.latency)};
+              .latency = summarize(metrics_.cold.latency)};
   const tiering::RunnerCounts runs = runner_.counts();
   out.moves = {.promoted = metrics_.promoted.value() + runs.promoted,
                .demoted = metrics_.demoted.value() + runs.demoted,
                .failed = metrics_.failed_moves.value() + runs.failed,
                .bytes = metrics_.moved_bytes.value() + runs.bytes,
                .runs = runs.runs,
+               .stopped_runs = runs.stopped_runs,
                .promotions_skipped = metrics_.promotions_skipped.value()};
   out.read_misses = metrics_.read_misses.value();
   out.reads = out.hot.hits + out.warm.hits + out.cold.hits + out.read_misses;
@@ -235,7 +236,7 @@ StoreStats TieredStore::Impl::stats() {
   out.syncs = engine.syncs;
   out.tombstones = totals[Metric::tombstones];
   out.lost_access_figures = tracker_.lost_figures() + hot_.state().cache().stats().dropped_accesses;
-  out.write_latency = store::summarize(metrics_.writing);
+  out.write_latency = summarize(metrics_.writing);
   out.last_background_error = background_->last_error();
   if (out.last_background_error.empty()) out.last_background_error = listen_error_;
   out.cost = bill(out);

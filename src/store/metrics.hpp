@@ -1,7 +1,7 @@
 #pragma once
 // What the store counts.
 
-#include "base/latency_histogram.hpp"
+#include "base/latency_summary.hpp"
 #include "base/striped_counter.hpp"
 
 #include <db4/stats.hpp>
@@ -33,15 +33,5 @@ struct Metrics {
 
 /// Hits in memory are timed one in so many.
 inline constexpr unsigned kHitSampling = 16;
-
-inline LatencySummary summarize(const LatencyHistogram& histogram) {
-  const LatencySnapshot snapshot = histogram.snapshot();
-  return {.count = snapshot.count(),
-          .mean = snapshot.mean(),
-          .p50 = snapshot.percentile(50),
-          .p90 = snapshot.percentile(90),
-          .p99 = snapshot.percentile(99),
-          .max = snapshot.max()};
-}
 
 }  // namespace db4::store

@@ -11,6 +11,8 @@ namespace {
 constexpr std::size_t kFlushPage = 1000;
 /// Objects that one tiering run deletes at most; the rest waits for the next.
 constexpr std::size_t kGarbagePerRun = 2000;
+/// What a run spends on deleting at least, whatever its moves left of its time.
+constexpr std::chrono::milliseconds kMinCleaning{1000};
 /// A move by hand against somebody who keeps writing gives up after this many tries.
 constexpr int kHandMoveAttempts = 16;
 
@@ -124,7 +126,7 @@ bool TieredStore::Impl::demote(std::string_view collection, std::string_view id,
         .to = to,
         .placed_by = catalog::PlacedBy::hand,
         .due_us = to == StorageTier::warm ? tiering::warm_due_us(clock_->now(), config_.tiering) : 0};
-    mover_.demote({&order, 1}, [] { return true; });
+    mover_.demote({&order, 1});
     finish_hand_move(order, from);
     if (order.outcome == tiering::MoveOutcome::moved) {
       if (to == StorageTier::cold) warm_.remove(key);
@@ -181,9 +183,8 @@ TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
   TieringResult result = runner_.run(options);
   if (!options.dry_run) {
     relieve_within(options, result);
-    const GarbageResult garbage =
-        cold_.collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop});
-    if (garbage.failed_objects > 0) result.errors.push_back("garbage: " + garbage.first_error);
+    // A cold tier that is away is left alone until the next run.
+    if (result.stopped_by.empty()) clean_cold(options, result);
     catalog_->trim_changes();
     try {
       take_sample(/*closing=*/false);
@@ -194,9 +195,37 @@ TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
   return result;
 }
 
+void TieredStore::Impl::clean_cold(const TieringOptions& options, TieringResult& result) {
+  const MonotonicTime deadline =
+      clock_->monotonic() +
+      std::max<std::chrono::milliseconds>(kMinCleaning, options.max_duration - result.duration);
+  const GarbageResult garbage =
+      cold_.state().collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop}, deadline);
+  const UploadCleanup uploads = cold_.state().expire_uploads();
+  if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
+  if (garbage.failed_objects > 0) {
+    result.errors.push_back("garbage: " + garbage.first_error);
+    return;
+  }
+  // What the run's bounds leave: a record that is copied counts as a move.
+  const std::size_t moves = result.promoted + result.demoted;
+  if (moves >= options.max_operations || result.bytes_moved >= options.max_bytes ||
+      clock_->monotonic() >= deadline) {
+    return;
+  }
+  const CompactResult compaction = cold_.state().compact(
+      {.max_records = options.max_operations - moves,
+       .max_bytes = options.max_bytes - result.bytes_moved,
+       .max_duration = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_->monotonic()),
+       .stop = options.stop});
+  result.compacted_segments = compaction.segments;
+  result.compacted_bytes = compaction.bytes;
+  if (!compaction.first_error.empty()) result.errors.push_back("compaction: " + compaction.first_error);
+}
+
 /// What the bounds of a run leave goes to making room, where room is short.
 void TieredStore::Impl::relieve_within(const TieringOptions& options, TieringResult& result) {
-  if (hot_.state().pressure_bytes() == 0) return;
+  if (hot_.state().pressure_bytes() == 0 || !result.stopped_by.empty()) return;
   TieringOptions left = options;
   left.max_operations -= std::min(left.max_operations, result.promoted + result.demoted);
   left.max_bytes -= std::min(left.max_bytes, result.bytes_moved);
@@ -208,6 +237,7 @@ void TieredStore::Impl::relieve_within(const TieringOptions& options, TieringRes
   result.moves.insert(result.moves.end(), relief.moves.begin(), relief.moves.end());
   result.errors.insert(result.errors.end(), relief.errors.begin(), relief.errors.end());
   result.more = result.more || relief.more;
+  result.stopped_by = relief.stopped_by;
 }
 
 void TieredStore::Impl::scheduled_run(const std::stop_token& stop) {
@@ -215,6 +245,10 @@ void TieredStore::Impl::scheduled_run(const std::stop_token& stop) {
                                             .max_bytes = config_.tiering.max_bytes_per_run,
                                             .max_duration = config_.tiering.max_duration_per_run,
                                             .stop = stop});
+  if (!result.stopped_by.empty()) {
+    throw Error(ErrorCode::unavailable, "tiering waits for the cold tier: " + result.stopped_by,
+                "documents stay where they were, hot and warm go on serving, and the next run tries again");
+  }
   if (!result.errors.empty()) {
     throw Error(ErrorCode::unavailable,
                 std::to_string(result.failed) + " moves failed; the first error: " + result.errors[0],

@@ -1,5 +1,6 @@
 // Puts a store together, and takes it apart.
 #include "catalog/spaces.hpp"
+#include "objects/layer_stack.hpp"
 #include "store/impl.hpp"
 #include "warm/warm_caches.hpp"
 
@@ -40,15 +41,23 @@ std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<W
   return warm::make_memory_warm_cache(config.max_size);
 }
 
-std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_ptr<ObjectStore> given,
-                                          const std::shared_ptr<Clock>& clock) {
-  if (given) return given;
-  if (config.type == ColdType::s3) return make_s3_object_store(s3_config(config), clock);
+std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_ptr<Clock> clock) {
+  if (config.type == ColdType::s3) return make_s3_object_store(s3_config(config), std::move(clock));
   if (config.type == ColdType::memory) return make_memory_object_store();
   return make_filesystem_object_store(config.path);
 }
 
 }  // namespace
+
+/// A store that is given gets the layers too: whoever writes one should not have to write retries, and most
+/// are over a network.
+objects::LayeredStore store::open_layered(const ColdConfig& config, const Components& components,
+                                          const std::shared_ptr<Clock>& clock,
+                                          const std::shared_ptr<RandomSource>& random) {
+  auto store = components.object_store ? components.object_store : open_objects(config, clock);
+  if (components.object_store && components.bare_object_store) return objects::add_metrics(store, clock);
+  return objects::add_layers(std::move(store), config, clock, random);
+}
 
 TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
     : config_(checked(std::move(config), components)),
@@ -68,9 +77,9 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       warm_(warm_cache_, clock_,
             {.ttl = config_.warm.ttl, .stale_while_revalidate = config_.warm.stale_while_revalidate},
             [this](std::function<void()> task) { return refreshers_.try_submit(std::move(task)); }),
-      cold_(std::make_unique<ColdStorage::State>(*catalog_,
-                                                 open_objects(config_.cold, components.object_store, clock_),
-                                                 clock_, random_, config_.cold)),
+      cold_(std::make_unique<ColdStorage::State>(
+          *catalog_, store::open_layered(config_.cold, components, clock_, random_), clock_, random_,
+          config_.cold)),
       mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
       runner_(*catalog_, hot_.state(), warm_, mover_, clock_, config_.tiering,
               config_.warm.max_size > 0 || components.warm_cache != nullptr, config_.hot.max_body_size,

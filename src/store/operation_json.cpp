@@ -47,12 +47,28 @@ Json warm_json(const WarmStats& warm) {
           {"evictions", warm.evictions}};
 }
 
+/// Of the kinds that were asked for at all.
+Json requests_json(const ColdStats& cold) {
+  Json out = Json::array();
+  for (std::size_t index = 0; index < kObjectOperations; ++index) {
+    const RequestStats& request = cold.requests[index];
+    if (request.requests == 0) continue;
+    out.push_back({{"operation", to_string(static_cast<ObjectOperation>(index))},
+                   {"requests", request.requests},
+                   {"failures", request.failures},
+                   {"retries", request.retries},
+                   {"bytes", request.bytes},
+                   {"latency", latency_json(request.latency)}});
+  }
+  return out;
+}
+
 Json cold_json(const ColdStats& cold) {
   return {{"documents", cold.documents},       {"bytes", cold.bytes},
           {"record_bytes", cold.record_bytes}, {"objects", cold.objects},
           {"object_bytes", cold.object_bytes}, {"put_requests", cold.put_requests},
           {"get_requests", cold.get_requests}, {"delete_requests", cold.delete_requests},
-          {"shared_reads", cold.shared_reads}};
+          {"shared_reads", cold.shared_reads}, {"requests", requests_json(cold)}};
 }
 
 Json store_json(const StoreInfo& info) {
@@ -213,11 +229,14 @@ Json tiering_json(const TieringResult& result, bool dry_run) {
           {"skipped", result.skipped},
           {"failed", result.failed},
           {"bytes_moved", result.bytes_moved},
+          {"compacted_segments", result.compacted_segments},
+          {"compacted_bytes", result.compacted_bytes},
           {"duration_ms", result.duration.count()},
           {"more", result.more},
           {"dry_run", dry_run},
           {"moves", std::move(moves)},
-          {"errors", result.errors}};
+          {"errors", result.errors},
+          {"stopped_by", result.stopped_by}};
 }
 
 Json stats_json(TieredStore& store) {
@@ -237,6 +256,7 @@ Json stats_json(TieredStore& store) {
             {"failed", stats.moves.failed},
             {"bytes", stats.moves.bytes},
             {"runs", stats.moves.runs},
+            {"stopped_runs", stats.moves.stopped_runs},
             {"promotions_skipped", stats.moves.promotions_skipped}}},
           {"cost",
            {{"hot_storage", stats.cost.hot_storage},

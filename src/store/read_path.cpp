@@ -34,13 +34,15 @@ struct TieredStore::Impl::ReadCall {
   bool may_promote;
   hot::DocumentCache::Ticket ticket{};
   std::uint64_t warm_mark = 0;
+
+  [[nodiscard]] CallOptions bounds() const { return {.deadline = deadline, .stop = options.stop}; }
 };
 
 std::optional<Document> TieredStore::Impl::read(std::string_view collection, std::string_view id,
                                                 const ReadOptions& options) {
   if (collection.empty() || id.empty() || collection.size() > kMaxCollectionBytes ||
       id.size() > kMaxIdBytes) {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
   }
   const bool sampled = sample_this_hit();
   const MonotonicTime started = sampled ? clock_->monotonic() : MonotonicTime{};
@@ -58,7 +60,7 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
     if (sampled) metrics_.hot.latency.record(clock_->monotonic() - started);
     return Document(std::move(block), StorageTier::hot, StorageTier::hot, now, count, recent, 0ms);
   }
-  store::check_key(collection, id);
+  catalog::check_key(collection, id);
   ReadCall call{.collection = collection,
                 .id = id,
                 .key = key.view(),
@@ -116,7 +118,7 @@ std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const c
     if (error.code() != ErrorCode::corrupt || changed_since(call.key, row)) throw;
     metrics_.damaged_copies.add();
     if (!row.cold) throw;
-    block = cold_.state().read(*row.cold, call.key, row.version, call.deadline, call.options.stop);
+    block = cold_.state().read(*row.cold, call.key, row.version, call.bounds());
     if (!block) throw;
     served_from = StorageTier::cold;
   }
@@ -150,7 +152,7 @@ std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const 
   metrics_.warm.misses.add();
   detail::BlockRef block;
   try {
-    block = cold_.state().read(*row.cold, call.key, row.version, call.deadline, call.options.stop);
+    block = cold_.state().read(*row.cold, call.key, row.version, call.bounds());
   } catch (const Error& error) {
     if (error.code() == ErrorCode::corrupt) metrics_.damaged_copies.add();
     if (call.options.stale_if_error && error.code() != ErrorCode::cancelled) {
@@ -197,7 +199,7 @@ detail::BlockRef TieredStore::Impl::expired_warm_copy(const ReadCall& call, cons
 WarmStorage::Loader TieredStore::Impl::refresher(const ReadCall& call, const catalog::Row& row) {
   return [this, key = std::string(call.key), place = *row.cold,
           version = row.version]() -> std::optional<WarmEntry> {
-    const detail::BlockRef block = cold_.state().read(place, key, version, MonotonicTime::max(), {});
+    const detail::BlockRef block = cold_.state().read(place, key, version, {});
     if (!block) return std::nullopt;
     return WarmEntry{.version = version, .record = tiering::warm_record(*block)};
   };

@@ -19,16 +19,7 @@ void check_body(std::uint64_t bytes) {
   throw Error(ErrorCode::too_large,
               "the document has " + std::to_string(bytes) + " bytes, over the limit of " +
                   std::to_string(kMaxBodyBytes),
-              "split it into smaller documents");
-}
-
-void check_content_type(std::string_view content_type) {
-  const bool printable =
-      std::all_of(content_type.begin(), content_type.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
-  if (printable && content_type.size() <= kMaxContentTypeBytes) return;
-  throw Error(ErrorCode::invalid_argument,
-              "the content type is not printable ASCII of at most 255 characters",
-              "use one such as application/json");
+              "write it as a large document (cold_storage().write_large, db4 upload), or split it");
 }
 
 void check_batch(std::span<const BatchItem> items, const WriteOptions& options) {
@@ -73,9 +64,9 @@ TieredStore::~TieredStore() = default;
 WriteResult TieredStore::write_json_text(std::string_view collection, std::string_view id,
                                          std::string_view json, const WriteOptions& options) {
   return impl_->run("write", collection, id, [&] {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
     check_body(json.size());
-    check_content_type(options.content_type);
+    catalog::check_content_type(options.content_type);
     codec::check_json(json);
     const Impl::Item item{id, json, or_default(options.content_type, kJson), options.if_version};
     return impl_->write(collection, {&item, 1}, options).front();
@@ -85,9 +76,9 @@ WriteResult TieredStore::write_json_text(std::string_view collection, std::strin
 WriteResult TieredStore::write_bytes(std::string_view collection, std::string_view id, ByteView body,
                                      const WriteOptions& options) {
   return impl_->run("write", collection, id, [&] {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
     check_body(body.size());
-    check_content_type(options.content_type);
+    catalog::check_content_type(options.content_type);
     const Impl::Item item{id, as_text(body), or_default(options.content_type, kAnyBytes), options.if_version};
     return impl_->write(collection, {&item, 1}, options).front();
   });
@@ -97,15 +88,15 @@ std::vector<WriteResult> TieredStore::write_batch(std::string_view collection,
                                                   std::span<const BatchItem> items,
                                                   const WriteOptions& options) {
   return impl_->run("write_batch", collection, {}, [&]() -> std::vector<WriteResult> {
-    store::check_collection(collection);
+    catalog::check_collection(collection);
     check_batch(items, options);
     std::vector<Impl::Item> checked;
     checked.reserve(items.size());
     for (const BatchItem& item : items) {
       try {
-        store::check_key(collection, item.id);
+        catalog::check_key(collection, item.id);
         check_body(item.body.size());
-        check_content_type(item.content_type);
+        catalog::check_content_type(item.content_type);
         if (item.content_type.empty()) codec::check_json(item.body);
       } catch (const Error& error) {
         throw error.with_context("item", collection, item.id);
@@ -145,14 +136,14 @@ std::vector<std::optional<Document>> TieredStore::read_batch(std::string_view co
 
 bool TieredStore::remove(std::string_view collection, std::string_view id, const RemoveOptions& options) {
   return impl_->run("remove", collection, id, [&] {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
     return impl_->remove(collection, id, options);
   });
 }
 
 std::optional<StorageTier> TieredStore::get_tier(std::string_view collection, std::string_view id) {
   return impl_->run("get_tier", collection, id, [&] {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
     return impl_->get_tier(collection, id);
   });
 }
@@ -160,7 +151,7 @@ std::optional<StorageTier> TieredStore::get_tier(std::string_view collection, st
 bool TieredStore::promote(std::string_view collection, std::string_view id, StorageTier to,
                           const MoveOptions& options) {
   return impl_->run("promote", collection, id, [&] {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
     return impl_->promote(collection, id, to, options);
   });
 }
@@ -168,7 +159,7 @@ bool TieredStore::promote(std::string_view collection, std::string_view id, Stor
 bool TieredStore::demote(std::string_view collection, std::string_view id, StorageTier to,
                          const MoveOptions& options) {
   return impl_->run("demote", collection, id, [&] {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
     return impl_->demote(collection, id, to, options);
   });
 }
@@ -200,7 +191,7 @@ TieringResult TieredStore::run_tiering(const TieringOptions& options) {
 
 ScanPage TieredStore::scan(std::string_view collection, const ScanOptions& options) {
   return impl_->run("scan", collection, {}, [&] {
-    store::check_collection(collection);
+    catalog::check_collection(collection);
     return impl_->scan(collection, options);
   });
 }
@@ -211,7 +202,7 @@ std::vector<CollectionInfo> TieredStore::collections() {
 
 std::optional<Explanation> TieredStore::explain(std::string_view collection, std::string_view id) {
   return impl_->run("explain", collection, id, [&] {
-    store::check_key(collection, id);
+    catalog::check_key(collection, id);
     return impl_->explain(collection, id);
   });
 }

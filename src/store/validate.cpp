@@ -1,4 +1,5 @@
 // What comes from outside is checked here, once.
+#include "catalog/names.hpp"
 #include "codec/json_check.hpp"
 #include "codec/record.hpp"
 #include "objects/s3_settings.hpp"
@@ -9,16 +10,6 @@ namespace {
 
 [[noreturn]] void refuse(std::string problem, std::string advice) {
   throw Error(ErrorCode::invalid_argument, std::move(problem), std::move(advice));
-}
-
-void check_text(std::string_view what, std::string_view text, std::size_t max_bytes) {
-  const std::string limits = "use 1 to " + std::to_string(max_bytes) + " bytes of valid UTF-8 without NUL";
-  if (text.empty()) refuse("the " + std::string(what) + " is empty", limits);
-  if (text.size() > max_bytes) {
-    refuse("the " + std::string(what) + " has " + std::to_string(text.size()) + " bytes", limits);
-  }
-  if (!codec::is_clean_utf8(text))
-    refuse("the " + std::string(what) + " is not valid UTF-8 or has a NUL", limits);
 }
 
 void check_tiering(const TieringConfig& tiering) {
@@ -35,24 +26,31 @@ void check_tiering(const TieringConfig& tiering) {
   }
 }
 
+void check_requests(const ColdConfig& cold) {
+  if (cold.max_attempts == 0 || cold.max_attempts > 100) {
+    refuse("cold.max_attempts is not from 1 to 100", "set it in range; 1 repeats nothing");
+  }
+  if (cold.request_timeout < 0ms || cold.retry_base_delay < 0ms || cold.retry_max_delay < 0ms ||
+      cold.retry_base_delay > 1h) {
+    refuse("cold.request_timeout, retry_base_delay or retry_max_delay is negative, or the base over an hour",
+           "set them to 0 or more");
+  }
+  for (const std::uint64_t rate : {cold.max_reads_per_second, cold.max_writes_per_second,
+                                   cold.max_deletes_per_second, cold.max_lists_per_second}) {
+    if (rate > 1'000'000)
+      refuse("a rate of the cold tier is over 1,000,000 a second", "set it to 0: no bound");
+  }
+}
+
 }  // namespace
 
-void check_collection(std::string_view collection) {
-  check_text("collection", collection, kMaxCollectionBytes);
-}
-
-void check_key(std::string_view collection, std::string_view id) {
-  check_collection(collection);
-  check_text("id", id, kMaxIdBytes);
-}
-
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id) {
-  check_collection(collection);
+  catalog::check_collection(collection);
   switch (scope) {
     case PinScope::document:
-      return check_text("id", id, kMaxIdBytes);
+      return catalog::check_text("id", id, kMaxIdBytes);
     case PinScope::prefix:
-      return check_text("prefix", id, kMaxIdBytes);
+      return catalog::check_text("prefix", id, kMaxIdBytes);
     case PinScope::collection:
       if (!id.empty()) refuse("a pin of a collection names an id", "leave the id out, or name another scope");
       return;
@@ -95,17 +93,22 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   if (config.cold.segment_size < 64_KiB || config.cold.segment_size > 1_GiB) {
     refuse("cold.segment_size is out of range", "set it between 64 KiB and 1 GiB");
   }
+  if (config.cold.upload_expiry < 1min) {
+    refuse("cold.upload_expiry is under a minute", "set it to more than the longest upload may rest");
+  }
   if (config.cold.garbage_grace < 0ms || config.cold.intent_deadline <= 0ms) {
     refuse("cold.garbage_grace or cold.intent_deadline is not positive", "set grace >= 0 and deadline > 0");
   }
-  if (config.live.enabled && (config.live.max_clients == 0 || config.live.max_clients > 1000)) {
-    refuse("live.max_clients is not from 1 to 1,000", "set it in range, or live.enabled to false");
+  if (config.live.max_clients == 0 || config.live.max_clients > 1000) {
+    refuse("live.max_clients is not from 1 to 1,000",
+           "set it in range; live.enabled = false keeps everybody out");
   }
   if (config.stats.sample_interval < 0ms || config.stats.max_samples < 16 ||
       config.stats.max_samples > 100'000) {
     refuse("stats.sample_interval is negative, or stats.max_samples is not from 16 to 100,000",
            "set them in range; sample_interval 0 keeps no samples");
   }
+  check_requests(config.cold);
   codec::check_compression_level(config.cold.compression, config.cold.compression_level);
   check_tiering(config.tiering);
 }

@@ -81,7 +81,7 @@ bool TieredStore::Impl::attempt_write(std::string_view collection, std::span<con
 
   bool committed = false;
   try {
-    put_cold_items(attempt);
+    put_cold_items(attempt, {.stop = options.stop});
     catalog::ChangeSet& rows = attempt.sets.emplace_back(*catalog_);
     for (WriteAttempt::Planned& item : attempt.items) {
       rows.change(item.key, item.before, item.after,
@@ -165,7 +165,7 @@ void TieredStore::Impl::plan_item(WriteAttempt& attempt, std::string_view collec
   attempt.items.push_back(std::move(planned));
 }
 
-void TieredStore::Impl::put_cold_items(WriteAttempt& attempt) {
+void TieredStore::Impl::put_cold_items(WriteAttempt& attempt, const CallOptions& call) {
   ColdStorage::State& cold = cold_.state();
   codec::SegmentWriter writer;
   std::vector<catalog::Row*> packed;
@@ -173,7 +173,7 @@ void TieredStore::Impl::put_cold_items(WriteAttempt& attempt) {
     if (packed.empty()) return;
     const auto records = static_cast<std::uint32_t>(packed.size());
     const std::string segment = writer.finish();
-    const std::string object = cold.put_segment(segment);
+    const std::string object = cold.put_segment(segment, call);
     attempt.objects.emplace_back(object, segment.size());
     // In a set of its own, before the rows: they require the segment to be registered.
     attempt.sets.emplace_back(*catalog_).add_segment(object, segment.size(), records);
@@ -185,7 +185,7 @@ void TieredStore::Impl::put_cold_items(WriteAttempt& attempt) {
     if (item.after.home == StorageTier::hot) continue;
     const std::string record = cold.encode(item.key, item.after, item.block->body());
     if (alone || !cold.packs(record.size())) {
-      item.after.cold = cold.put_document(item.key, item.after.version, record);
+      item.after.cold = cold.put_document(item.key, item.after.version, record, call);
       attempt.objects.emplace_back(item.after.cold->object, item.after.cold->length);
       continue;
     }

@@ -5,10 +5,21 @@
 namespace db4::tiering {
 namespace {
 
+bool was_stopped(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::cancelled;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 /// To be called while the exception is handled.
 void fail(MoveOrder& order) {
-  order.outcome = MoveOutcome::failed;
   order.failure = std::current_exception();
+  // A run that is stopped has not failed: its documents stay, as those do that it never began.
+  order.outcome = was_stopped(order.failure) ? MoveOutcome::changed : MoveOutcome::failed;
 }
 
 }  // namespace
@@ -32,10 +43,24 @@ std::shared_ptr<const std::string> warm_record(const detail::DocumentBlock& bloc
                            block.body(), {.compression = Compression::none}));
 }
 
+template <typename Request>
+auto Mover::ask_cold(const MoveBounds& bounds, const Request& request) {
+  CallOptions call{.stop = bounds.stop};
+  if (bounds.max_call > std::chrono::milliseconds{0}) call.deadline = clock_->monotonic() + bounds.max_call;
+  try {
+    auto result = request(call);
+    if (bounds.breaker != nullptr) bounds.breaker->succeeded();
+    return result;
+  } catch (...) {
+    if (bounds.breaker != nullptr) bounds.breaker->failed(std::current_exception());
+    throw;
+  }
+}
+
 /// The segment in the making and the documents that wait for it.
 class Mover::Packing {
  public:
-  explicit Packing(Mover& mover) : mover_(mover) {}
+  Packing(Mover& mover, const MoveBounds& bounds) : mover_(mover), bounds_(bounds) {}
 
   void add(MoveOrder& order, detail::BlockRef block, std::string record) {
     const std::uint64_t offset = writer_.add(block->collection(), block->id(), order.row.version, record);
@@ -54,7 +79,7 @@ class Mover::Packing {
     try {
       if (waiting_.size() == 1) {
         // A segment of one would only cost an index.
-        mover_.demote_alone(*waiting_.front().order, first_.block, first_.record);
+        mover_.demote_alone(*waiting_.front().order, first_.block, first_.record, bounds_);
       } else {
         flush_segment();
       }
@@ -83,7 +108,8 @@ class Mover::Packing {
   void flush_segment() {
     const auto records = static_cast<std::uint32_t>(writer_.count());
     const std::string segment = writer_.finish();
-    const std::string object = mover_.cold_.put_segment(segment);
+    const std::string object = mover_.ask_cold(
+        bounds_, [&](const CallOptions& call) { return mover_.cold_.put_segment(segment, call); });
     std::vector<catalog::ChangeSet> sets;
     sets.reserve(waiting_.size() + 1);
     sets.emplace_back(mover_.catalog_).add_segment(object, segment.size(), records);
@@ -103,20 +129,22 @@ class Mover::Packing {
   }
 
   Mover& mover_;
+  const MoveBounds& bounds_;
   codec::SegmentWriter writer_;
   std::vector<Waiting> waiting_;
   First first_;
 };
 
-void Mover::demote(std::span<MoveOrder> orders, const std::function<bool()>& keep_going) {
-  Packing packing(*this);
+void Mover::demote(std::span<MoveOrder> orders, const MoveBounds& bounds) {
+  Packing packing(*this, bounds);
   for (MoveOrder& order : orders) {
     order.outcome = MoveOutcome::changed;
-    if (!keep_going()) continue;
+    if (bounds.keep_going && !bounds.keep_going()) continue;
+    if (bounds.breaker != nullptr && bounds.breaker->open()) continue;
     try {
       if (order.row.cold) {
         // Promotion left the cold copy where it was: to demote an unchanged document is to change its row.
-        demote_in_place(order);
+        demote_in_place(order, bounds);
         continue;
       }
       detail::BlockRef block = catalog_.load_body(order.key, order.row);
@@ -124,7 +152,7 @@ void Mover::demote(std::span<MoveOrder> orders, const std::function<bool()>& kee
       if (cold_.packs(record.size())) {
         packing.add(order, std::move(block), std::move(record));
       } else {
-        demote_alone(order, block, record);
+        demote_alone(order, block, record, bounds);
       }
     } catch (const std::exception&) {
       fail(order);
@@ -153,18 +181,21 @@ catalog::Row Mover::demoted_row(const MoveOrder& order) const {
   return after;
 }
 
-void Mover::demote_in_place(MoveOrder& order) {
+void Mover::demote_in_place(MoveOrder& order, const MoveBounds& bounds) {
   detail::BlockRef block;
-  if (order.to == StorageTier::warm) block = load(order.key, order.row);
+  if (order.to == StorageTier::warm) block = load(order.key, order.row, bounds);
   catalog::ChangeSet set(catalog_);
   set.change(order.key, order.row, demoted_row(order), {}, order.note());
   order.outcome = catalog_.commit(set) ? MoveOutcome::moved : MoveOutcome::changed;
   if (order.outcome == MoveOutcome::moved && block) warm_up(order.key, block);
 }
 
-void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record) {
+void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record,
+                         const MoveBounds& bounds) {
   catalog::Row after = demoted_row(order);
-  after.cold = cold_.put_document(order.key, order.row.version, record);
+  after.cold = ask_cold(bounds, [&](const CallOptions& call) {
+    return cold_.put_document(order.key, order.row.version, record, call);
+  });
   const catalog::ColdPlace place = *after.cold;
   catalog::ChangeSet set(catalog_);
   set.change(order.key, order.row, std::move(after), {}, order.note());
@@ -176,7 +207,8 @@ void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block, std::s
   }
 }
 
-void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::optional<Durability> durability) {
+void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::optional<Durability> durability,
+                    const MoveBounds& bounds) {
   try {
     const auto room = hot_.try_reserve(order.row.size);
     if (!room) {
@@ -185,7 +217,7 @@ void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::opti
     }
     detail::BlockRef block = at_hand;
     if (!block) {
-      block = load(order.key, order.row);
+      block = load(order.key, order.row, bounds);
       const AccessBuckets& recent = order.figures.buckets;
       block->base_access_count.store(order.figures.count, std::memory_order_relaxed);
       block->set_recent(recent.index, recent.current, recent.previous);
@@ -203,7 +235,7 @@ void Mover::promote(MoveOrder& order, const detail::BlockRef& at_hand, std::opti
   }
 }
 
-detail::BlockRef Mover::load(std::string_view key, const catalog::Row& row) {
+detail::BlockRef Mover::load(std::string_view key, const catalog::Row& row, const MoveBounds& bounds) {
   if (row.hot()) {
     try {
       return catalog_.load_body(key, row);
@@ -219,7 +251,8 @@ detail::BlockRef Mover::load(std::string_view key, const catalog::Row& row) {
     }
     warm_.remove(key);
   }
-  detail::BlockRef block = cold_.read(*row.cold, key, row.version, MonotonicTime::max(), {});
+  detail::BlockRef block = ask_cold(
+      bounds, [&](const CallOptions& call) { return cold_.read(*row.cold, key, row.version, call); });
   if (!block) {
     throw Error(ErrorCode::corrupt, "the document's object " + row.cold->object + " is missing",
                 "check the cold tier for deleted objects, and restore it from a backup");

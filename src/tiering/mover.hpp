@@ -5,6 +5,7 @@
 #include "catalog/catalog.hpp"
 #include "cold/cold_state.hpp"
 #include "hot/hot_state.hpp"
+#include "tiering/cold_breaker.hpp"
 
 #include <db4/access_tracker.hpp>
 #include <db4/clock.hpp>
@@ -44,6 +45,17 @@ struct MoveOrder {
   }
 };
 
+/// What bounds a mover's work.
+struct MoveBounds {
+  /// Asked between documents; what is not begun stays `changed`. Empty: go on.
+  std::function<bool()> keep_going = {};
+  std::stop_token stop = {};
+  /// Of one request to the object store, its retries included; 0: what cold.request_timeout says.
+  std::chrono::milliseconds max_call{0};
+  /// Hears of each request to the object store, and ends the moves when it opens.
+  ColdBreaker* breaker = nullptr;
+};
+
 /// Thread-safe.
 class Mover {
  public:
@@ -52,17 +64,19 @@ class Mover {
       : catalog_(catalog), hot_(hot), warm_(warm), cold_(cold), clock_(std::move(clock)) {}
 
   /// Hot documents to cold (or to warm: home cold, and a copy in the warm cache). Small records go into
-  /// segments together. `keep_going` is asked between documents; what is not begun stays `changed`. Fills in
-  /// the outcomes; holds at most one segment and one document in memory.
-  void demote(std::span<MoveOrder> orders, const std::function<bool()>& keep_going);
+  /// segments together. Fills in the outcomes; holds at most one segment and one document in memory.
+  void demote(std::span<MoveOrder> orders, const MoveBounds& bounds = {});
 
   /// A cold document to hot. With `block` (its body at hand, with its figures) nothing is read.
   void promote(MoveOrder& order, const detail::BlockRef& block = {},
-               std::optional<Durability> durability = std::nullopt);
+               std::optional<Durability> durability = std::nullopt, const MoveBounds& bounds = {});
 
   /// The body, wherever it is: the row's hot body, a warm copy, or the cold record. Throws corrupt,
   /// unavailable.
-  [[nodiscard]] detail::BlockRef load(std::string_view key, const catalog::Row& row);
+  [[nodiscard]] detail::BlockRef load(std::string_view key, const catalog::Row& row,
+                                      const MoveBounds& bounds = {});
+
+  [[nodiscard]] std::uint64_t segment_size() const noexcept { return cold_.segment_size(); }
 
   /// A copy for the warm cache.
   void warm_up(std::string_view key, const detail::BlockRef& block);
@@ -71,8 +85,12 @@ class Mover {
   class Packing;
   [[nodiscard]] catalog::Row demoted_row(const MoveOrder& order) const;
   [[nodiscard]] bool changed_since(const MoveOrder& order) const noexcept;
-  void demote_in_place(MoveOrder& order);
-  void demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record);
+  void demote_in_place(MoveOrder& order, const MoveBounds& bounds);
+  void demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record,
+                    const MoveBounds& bounds);
+  /// Runs a request to the object store within the bounds.
+  template <typename Request>
+  auto ask_cold(const MoveBounds& bounds, const Request& request);
 
   catalog::Catalog& catalog_;
   HotStorage::State& hot_;

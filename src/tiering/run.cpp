@@ -11,6 +11,9 @@ constexpr std::size_t kPage = 1000;
 /// Entries that turn out not to be due cost a look each; a run looks at this many for each move it may make.
 constexpr std::size_t kLooksPerMove = 10;
 constexpr std::size_t kMinLooks = 1000;
+/// Moves are planned by so many, or by two segments' worth of bodies, and then made: a segment that was begun
+/// is to become full, and the rows that wait are bounded.
+constexpr std::size_t kMaxPlanned = 20'000;
 constexpr std::size_t kMaxErrors = 5;
 /// The watermark stays this far behind the run's start: whoever files an entry now may have read an older
 /// one.
@@ -88,7 +91,7 @@ void Runner::Run::promote_candidates() {
   std::vector<std::string> ordered(candidates.begin(), candidates.end());
   std::sort(ordered.begin(), ordered.end());
   std::size_t index = 0;
-  for (; index < ordered.size() && look(); ++index) {
+  for (; index < ordered.size() && !breaker_.open() && look(); ++index) {
     const std::string& key = ordered[index];
     if (promoted_in_plan_.contains(key)) continue;
     const auto row = find(key);
@@ -125,7 +128,7 @@ MoveOutcome Runner::Run::promote(const std::string& key, const catalog::Row& row
     planned.order.outcome = MoveOutcome::moved;
     promoted_in_plan_.insert(key);
   } else {
-    runner_.mover_.promote(planned.order);
+    runner_.mover_.promote(planned.order, {}, std::nullopt, bounds());
   }
   count(planned, from);
   return planned.order.outcome;
@@ -147,13 +150,14 @@ void Runner::Run::go_through_due() {
         break;
       }
     }
-    make_moves();
+    if (planned_.size() >= kMaxPlanned || planned_bytes_ >= 2 * runner_.mover_.segment_size()) make_moves();
     purge();
     if (!page.empty()) {
       from_us = page.back().due_us;
       after_key = page.back().key;
     }
   }
+  make_moves();
   if (!finished) {
     result_.more = true;
     leave(from_us);
@@ -193,6 +197,10 @@ bool Runner::Run::consider(const catalog::DueEntry& entry) {
       refile(entry.key, *row, decision.new_due_us);
       return true;
     case Verdict::demote:
+      if (breaker_.open()) {
+        leave(entry.due_us);
+        return true;
+      }
       if (!take(row->size)) return false;
       plan_demotion(entry.key, *row, decision.to, decision.placed_by, decision.reason, figures);
       return true;
@@ -210,6 +218,7 @@ void Runner::Run::plan_demotion(std::string key, catalog::Row row, StorageTier t
   if (to == StorageTier::warm && !runner_.warm_enabled_) to = StorageTier::cold;
   const TimePoint used = last_used(row, figures);
   const std::int64_t due_us = to == StorageTier::warm ? warm_due_us(used, runner_.config_) : 0;
+  planned_bytes_ += row.size;
   planned_.push_back({.order = {.key = std::move(key),
                                 .row = std::move(row),
                                 .to = to,
@@ -257,7 +266,7 @@ void Runner::Run::make_moves() {
   if (options_.dry_run) {
     for (MoveOrder& order : orders) order.outcome = MoveOutcome::moved;
   } else {
-    runner_.mover_.demote(orders, [this] { return in_time(); });
+    runner_.mover_.demote(orders, bounds());
   }
   for (std::size_t i = 0; i < orders.size(); ++i) {
     planned_[i].order = std::move(orders[i]);
@@ -265,6 +274,7 @@ void Runner::Run::make_moves() {
     count(planned_[i], StorageTier::hot);
   }
   planned_.clear();
+  planned_bytes_ = 0;
 }
 
 void Runner::Run::purge() {
@@ -296,7 +306,7 @@ void Runner::Run::demote_for_room() {
     while (!finished) {
       std::uint64_t goal = runner_.hot_.pressure_bytes();
       if (goal == 0) return;
-      if (full_ || !in_time()) {
+      if (full_ || !in_time() || breaker_.open()) {
         result_.more = true;
         return;
       }

@@ -24,6 +24,8 @@ class Runner::Run {
   void demote_for_room();
 
   TieringResult finish() {
+    result_.stopped_by = breaker_.reason();
+    if (breaker_.open()) result_.more = true;
     result_.duration =
         std::chrono::duration_cast<std::chrono::milliseconds>(runner_.clock_->monotonic() - started_);
     return std::move(result_);
@@ -46,6 +48,14 @@ class Runner::Run {
   }
   [[nodiscard]] bool in_time() const {
     return !options_.stop.stop_requested() && runner_.clock_->monotonic() - started_ < options_.max_duration;
+  }
+  [[nodiscard]] MoveBounds bounds() {
+    using namespace std::chrono_literals;
+    // No request may take all of a run's time, however large the store's own timeout is.
+    return {.keep_going = [this] { return in_time(); },
+            .stop = options_.stop,
+            .max_call = std::max<std::chrono::milliseconds>(1s, options_.max_duration / 2),
+            .breaker = &breaker_};
   }
   /// Whether a move of so many bytes stays within the bounds; counts it if so. The first always does.
   bool take(std::uint64_t bytes);
@@ -107,6 +117,8 @@ class Runner::Run {
   std::size_t taken_ = 0;
   std::uint64_t taken_bytes_ = 0;
   std::size_t looks_left_ = 0;
+  std::uint64_t planned_bytes_ = 0;
+  ColdBreaker breaker_;
   bool full_ = false;
 };
 

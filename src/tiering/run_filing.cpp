@@ -74,7 +74,7 @@ void Runner::Run::apply_pins() {
   std::vector<catalog::StoredPin> progress;
   for (const catalog::StoredPin& stored : pins_->all()) {
     if (!stored.applied_to) continue;
-    if (full_ || !in_time()) {
+    if (full_ || !in_time() || breaker_.open()) {
       result_.more = true;
       break;
     }
@@ -115,7 +115,7 @@ Runner::Run::PinStep Runner::Run::bring_to_pin(const std::string& key, const cat
                                                const Pin& pin) {
   if (pin.tier == StorageTier::hot) {
     if (row.hot() || row.size > runner_.max_body_size_) return PinStep::done;
-    if (!take(row.size)) return PinStep::stop;
+    if (breaker_.open() || !take(row.size)) return PinStep::stop;
     switch (promote(key, row, catalog::PlacedBy::pin, describe_pin(pin.tier))) {
       case MoveOutcome::no_room:
         give_back(row.size);  // the next run tries again from here

@@ -37,6 +37,7 @@ TieringResult Runner::remember(TieringResult result, bool dry_run) {
   counts_.failed += result.failed;
   counts_.bytes += result.bytes_moved;
   ++counts_.runs;
+  if (!result.stopped_by.empty()) ++counts_.stopped_runs;
   return result;
 }
 

@@ -21,6 +21,7 @@ struct RunnerCounts {
   std::uint64_t failed = 0;
   std::uint64_t bytes = 0;
   std::uint64_t runs = 0;
+  std::uint64_t stopped_runs = 0;
 };
 
 /// Documents read from warm or cold since the last run that are remembered as candidates; more are not, until

@@ -34,13 +34,13 @@ expect 0 "$db4" ls strange; has 'line\nbreak'
 
 printf '{"id":"x","n":1}\n{"id":"y","n":2}\nnot json\n{"id":"z","n":3}\n' >lines
 expect 2 "$db4" import things lines; has "line 3 (from byte 34)"; has "valid JSON at byte 35"; has "2 documents were"
-expect 0 "$db4" import things lines --skip-bad; has "skipped 1 bad records"
+expect 0 "$db4" import things lines --skip-bad; has "skipped 1 bad record"
 expect 0 "$db4" get things z; has '"n":3'
 expect 2 "$db4" import things <<<'{"n":1}'; has "--id-field"
 expect 2 "$db4" import things <<<'{"id":[1]}'; has "neither text nor"
 # What the store itself refuses costs its own line alone, not its batch.
 printf '{"id":"k1"}\n{"id":"%s"}\n{"id":"k2"}\n' "$(head -c 2000 /dev/zero | tr '\0' x)" >long
-expect 2 "$db4" import kept long; has "line 2"; has "1 documents were"
+expect 2 "$db4" import kept long; has "line 2"; has "1 document was"
 expect 0 "$db4" import kept long --skip-bad --json; has '"imported":2'; has '"skipped":1'
 expect 0 "$db4" get kept k2
 printf '{"kind":"cats","id":7}\n{"kind":"a/b","id":"8"}\r\n' >mixed

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Completion in shells: what bash offers after words, and that zsh and fish read their scripts.
+# Completion in shells: what bash, zsh and fish make of what is typed.
 #
 #     tests/cli/completion.sh PATH_OF_DB4
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -52,20 +52,59 @@ offers db4 completion ""; is bash zsh fish
 offers db4 help unp; is unpin
 offers db4 put users ""; [ -z "$out" ] || fail "ids are not offered: $out"
 
-for shell in zsh fish; do
-  if command -v $shell >/dev/null; then
-    db4 completion $shell >script
-    $shell -n script || fail "$shell cannot read its script"
-  else
-    echo "skipped: the completion of $shell is not read, it is not installed"
-  fi
+# zsh, on a terminal of its own: what a line becomes by the tabulator.
+if command -v zsh >/dev/null; then
+  mkdir zfunc && db4 completion zsh >zfunc/_db4
+  zsh -n zfunc/_db4 || fail "zsh cannot read its script"
+  cat >ask.zsh <<'END'
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PS1= PS2=; unsetopt zle_bracketed_paste; fpath=($PWD/zfunc \$fpath); autoload -U compinit; compinit -D -u"
+zpty -w shell 'told() { print -r -- "<<$BUFFER>>"; BUFFER=; zle reset-prompt }; zle -N told; bindkey "^X" told; bindkey "^I" complete-word'
+zpty -w shell 'print read''y'
+zpty -r shell said '*ready*'
+for line in "$@"; do
+  zpty -n -w shell "$line"$'\t\030'
+  zpty -r shell said '*<<*>>*'
+  said=${said##*<<}
+  print -r -- "${said%%>>*}"
 done
+zpty -d shell
+END
+  becomes() { # LINE WANTED
+    out=$(TERM=dumb timeout 30 zsh -f ask.zsh "$1") || fail "zsh did not answer for '$1'"
+    [ "$out" = "$2" ] || fail "zsh makes '$out' of '$1', not '$2'"
+  }
+  becomes 'db4 expl' 'db4 explain '
+  becomes 'db4 tier pl' 'db4 tier plan '
+  becomes 'db4 tier run --max-o' 'db4 tier run --max-operations='
+  becomes 'db4 put users 1 --tier w' 'db4 put users 1 --tier warm '
+  becomes 'db4 --store shop ls orders' 'db4 --store shop ls orders '
+  becomes 'db4 --store=shop ls orders' 'db4 --store=shop ls orders '
+  becomes 'db4 --store shop ls "order ' 'db4 --store shop ls "order lines" '
+  becomes 'db4 put users 1 orders.j' 'db4 put users 1 orders.jsonl '
+  becomes 'db4 completion fi' 'db4 completion fish '
+else
+  echo "skipped: the completion of zsh, it is not installed"
+fi
+
 if command -v fish >/dev/null; then
-  out=$(fish --no-config -c 'source script; complete -C "db4 tier run --max-o"')
-  has --max-operations
-  out=$(fish --no-config -c 'source script; complete -C "db4 --store shop ls or"')
-  has orders
-  out=$(fish --no-config -c 'source script; complete -C "db4 put users 1 --tier "')
-  has warm
+  db4 completion fish >db4.fish
+  fish --no-config -n db4.fish || fail "fish cannot read its script"
+  # offered LINE: the words alone, without what they mean.
+  offered() { out=$(fish --no-config -c 'source db4.fish; complete -C $argv[1]' -- "$1" | cut -f1 | sort); }
+  offered 'db4 pi'; is pin pins
+  offered 'db4 --store shop expl'; is explain
+  offered 'db4 tier r'; is run
+  offered 'db4 tier run --max-o'; is --max-operations
+  offered 'db4 put users 1 --tier '; is cold hot warm
+  offered 'db4 --store shop ls or'; is 'order lines' orders
+  offered 'db4 --store=shop ls or'; is 'order lines' orders
+  offered 'db4 ls --store shop --tier cold or'; is 'order lines' orders
+  offered 'db4 put users 1 orders.j'; is orders.jsonl
+  offered 'db4 completion '; is bash fish zsh
+  offered 'db4 --store oth'; is other/
+else
+  echo "skipped: the completion of fish, it is not installed"
 fi
 echo "shells complete what is typed"

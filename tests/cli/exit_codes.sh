@@ -28,6 +28,7 @@ expect 3 "$db4" put users 1 one.json --if-version 0
 expect 3 "$db4" init --store s
 # 4: no such document, no such pin.
 for command in get stat tier explain rm promote demote; do expect 4 "$db4" "$command" users nobody; done
+for command in ls du export; do expect 4 "$db4" "$command" nothing; done
 expect 4 "$db4" cp users nobody other
 expect 4 "$db4" unpin users 1
 
@@ -42,23 +43,25 @@ expect 5 "$db4" --store held --wait 0s ls; has "$started_pid"
 exec 3>&-
 wait "$started_pid"
 
-# 130: stopped while it waits.
+# 130: stopped while it waits, by Ctrl-C or by SIGTERM.
 "$db4" --store held --set live.enabled=false import things pipe --id-field id >/dev/null &
 holder=$!
 started+=("$holder")
 exec 3>pipe
 printf '{"id":"2"}\n' >&3
 until_true bash -c '! "$0" --store held --wait 0s ls >/dev/null 2>&1' "$db4"
-"$db4" --store held --wait 1h ls >waiting.txt 2>&1 &
-waiting=$!
-started+=("$waiting")
-# Signals are its business once it has blocked them to take them itself.
-until_true grep -qE '^SigBlk:[[:space:]]*0*[1-9a-f]' "/proc/$waiting/status"
-kill -TERM "$waiting"
-code=0
-wait "$waiting" || code=$?
-[ "$code" -eq 130 ] || fail "an interrupted command ended with $code: $(cat waiting.txt)"
-grep -q "interrupted" waiting.txt || fail "it does not say so: $(cat waiting.txt)"
+for signal in INT TERM; do
+  "$db4" --store held --wait 1h ls >waiting.txt 2>&1 3>&- &
+  waiting=$!
+  started+=("$waiting")
+  # Signals are its business once it has blocked them to take them itself.
+  until_true grep -qE '^SigBlk:[[:space:]]*0*[1-9a-f]' "/proc/$waiting/status"
+  kill -$signal "$waiting"
+  code=0
+  wait "$waiting" || code=$?
+  [ "$code" -eq 130 ] || fail "a command that got SIG$signal ended with $code: $(cat waiting.txt)"
+  grep -q "interrupted" waiting.txt || fail "it does not say so: $(cat waiting.txt)"
+done
 exec 3>&-
 wait "$holder"
 

@@ -106,5 +106,5 @@ ln -s "$db4" bin/db4
 sed -n '/^```sh$/,/^```$/p' "$document" | grep -v '^```' >examples.sh
 [ -s examples.sh ] || fail "the document has no examples"
 (cd examples && unset DB4_STORE && PATH="$work/bin:$PATH" && expect 0 bash -eo pipefail "$work/examples.sh" &&
-  has "imported 4 documents" && has "skipped 1 bad records" && has "left 1 that were there") || exit 1
+  has "imported 4 documents" && has "skipped 1 bad record" && has "left 1 that was there") || exit 1
 echo "exports give back what was there"

@@ -53,7 +53,7 @@ printf '{"id":0,"v":"new"}\n{"id":1,"v":"new"}\n{"id":3,"v":"new"}\n{"id":3,"v":
 expect 0 "$db4" import r taken.jsonl --on-conflict skip --json; has '"imported":2'; has '"conflicts":2'
 [ "$(body r 1)$(body r 3)" = '{"id":1,"v":"old"}{"id":3,"v":"new"}' ] || fail "skip wrote over something"
 "$db4" rm r 0 >/dev/null; "$db4" rm r 3 >/dev/null
-expect 3 "$db4" import r taken.jsonl --on-conflict fail; has "line 2 (from byte 19)"; has "1 documents were"
+expect 3 "$db4" import r taken.jsonl --on-conflict fail; has "line 2 (from byte 19)"; has "1 document was"
 expect 4 "$db4" get r 3
 expect 0 "$db4" import r taken.jsonl --json --restart; has '"imported":4'; has '"conflicts":0'
 [ "$(body r 3)" = '{"id":3,"v":"newer"}' ] || fail "the later of two lines does not hold"
@@ -61,7 +61,7 @@ expect 2 "$db4" import r taken.jsonl --on-conflict ask
 
 # Bad input: where it is, and what was imported before.
 printf '{"id":1}\n{"id":2,}\n{"id":3}\n' >bad.jsonl
-expect 2 "$db4" import b bad.jsonl; has "line 2 (from byte 9)"; has "no valid JSON at byte 17"; has "1 documents were"
+expect 2 "$db4" import b bad.jsonl; has "line 2 (from byte 9)"; has "no valid JSON at byte 17"; has "1 document was"
 expect 0 "$db4" import b bad.jsonl --skip-bad --json; has '"imported":2'; has '"skipped":1'
 bad() { # TEXT WHAT-IS-SAID FLAGS...
   local text=$1 said=$2
@@ -143,7 +143,7 @@ expect 0 "$db4" import m mended.jsonl; has "what it reads has changed"; has "imp
 # What the run before has written itself is no conflict.
 printf '{"id":2}\n' | "$db4" import own >/dev/null
 printf '{"id":1}\n{"id":2,"v":2}\n{"id":3}\n' >own.jsonl
-expect 3 "$db4" import own own.jsonl --on-conflict fail; has "line 2"; has "1 documents were"
+expect 3 "$db4" import own own.jsonl --on-conflict fail; has "line 2"; has "1 document was"
 expect 0 "$db4" import own own.jsonl --on-conflict skip --json; has '"imported":2'; has '"conflicts":1'
 
 # Through the process that holds the store, which goes on listening.

@@ -9,16 +9,18 @@ if ! command -v python3 >/dev/null; then
   exit 77
 fi
 document=$source_folder/docs/cli-json.md
-held=()
+held=() wanted=0
 # holds HEADING ARGUMENT...: db4 with these and --json prints what stands under that heading.
 holds() {
-  local heading=$1
+  local heading=$1 code=0
   shift
-  out=$("$db4" "$@" --json 2>&1) || fail "'$*' failed: $out"
+  out=$("$db4" "$@" --json 2>&1) || code=$?
+  [ "$code" -eq "$wanted" ] || fail "'$*' ended with $code: $out"
   python3 "$source_folder/tests/cli/json_members.py" "$document" "$heading" <<<"$out" || fail "'$*' printed: $out"
   held+=("### $heading")
 }
 
+seq 20 | sed 's/.*/{"id":"&","text":"some words"}/' >many.jsonl
 holds "db4 init" init --store s
 export DB4_STORE=s DB4_STATS_SAMPLE_INTERVAL=1ms
 echo '{"n": 1}' >one.json
@@ -26,6 +28,18 @@ holds "db4 put" put users 1 one.json
 "$db4" put users 2 one.json >/dev/null
 "$db4" put blobs b --bytes one.json >/dev/null
 for _ in 1 2 3; do "$db4" get users 1 >/dev/null; done
+wanted=4
+for command in get stat explain tier promote demote; do holds "db4 get of nothing" $command users nobody; done
+holds "db4 get of nothing" cp users nobody others
+holds "db4 rm of nothing" rm users nobody
+holds "db4 rm of nothing" unpin users 1
+wanted=0
+holds "db4 import" import lines - <<<'{"id":1}'
+holds "db4 export" export lines --output lines.jsonl
+holds "db4 export" export lines --folder lines
+(unset DB4_STORE && holds "db4 demo" demo --input many.jsonl --days 1 --reads 5 --dir demo) || exit 1
+held+=("### db4 demo")
+holds "db4 report" report
 holds "db4 get" get users 1
 holds "db4 get of bytes" get blobs b
 holds "db4 cp" cp users 1 copies

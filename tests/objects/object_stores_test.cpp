@@ -1,10 +1,11 @@
 // Every object store of db4, and the fault layer over memory, under the one conformance suite.
 
+#include "objects/object_stores.hpp"
+
+#include "objects/layer_stack.hpp"
 #include "objects/object_store_suite.hpp"
 #include "support/fault_object_store.hpp"
 #include "support/temporary_folder.hpp"
-
-#include <db4/object_stores.hpp>
 
 namespace db4::testing {
 namespace {
@@ -15,7 +16,7 @@ ObjectStoreFactory filesystem_factory() {
           .make =
               [folder] {
                 *folder = std::make_unique<TemporaryFolder>();
-                return make_filesystem_object_store((*folder)->path());
+                return objects::make_filesystem_object_store((*folder)->path());
               },
           .cleanup = [folder] { folder->reset(); }};
 }
@@ -23,14 +24,22 @@ ObjectStoreFactory filesystem_factory() {
 INSTANTIATE_TEST_SUITE_P(
     Stores, ObjectStoreSuite,
     ::testing::Values(
-        ObjectStoreFactory{.name = "Memory", .make = &make_memory_object_store}, filesystem_factory(),
+        ObjectStoreFactory{.name = "Memory", .make = &objects::make_memory_object_store},
+        filesystem_factory(),
         ObjectStoreFactory{
             .name = "FaultLayer",
-            .make = [] { return std::make_shared<FaultObjectStore>(make_memory_object_store()); }}),
+            .make = [] { return std::make_shared<FaultObjectStore>(objects::make_memory_object_store()); }},
+        ObjectStoreFactory{.name = "AllLayers",
+                           .make =
+                               [] {
+                                 return objects::add_layers(objects::make_memory_object_store(), ColdConfig{},
+                                                            system_clock(), system_random())
+                                     .store;
+                               }}),
     [](const auto& param) { return param.param.name; });
 
 TEST(FaultObjectStore, FailsTheNthOperationBeforeItTookEffect) {
-  FaultObjectStore store(make_memory_object_store());
+  FaultObjectStore store(objects::make_memory_object_store());
   store.fail_nth(ObjectOperation::put, 2, FaultPoint::before, ErrorCode::resource_exhausted);
   store.put("a", {});
   EXPECT_EQ(code_of([&] { store.put("b", {}); }), ErrorCode::resource_exhausted);
@@ -42,7 +51,7 @@ TEST(FaultObjectStore, FailsTheNthOperationBeforeItTookEffect) {
 }
 
 TEST(FaultObjectStore, FailsAfterTheOperationTookEffect) {
-  FaultObjectStore store(make_memory_object_store());
+  FaultObjectStore store(objects::make_memory_object_store());
   store.fail_nth(ObjectOperation::put, 1, FaultPoint::after);
   EXPECT_EQ(code_of([&] { store.put("a", {}); }), ErrorCode::unavailable);
   EXPECT_TRUE(store.head("a"));
@@ -50,7 +59,7 @@ TEST(FaultObjectStore, FailsAfterTheOperationTookEffect) {
 
 TEST(FaultObjectStore, ChanceReplaysFromItsSeedAndEndsWhenCleared) {
   const auto failures = [](std::uint64_t seed) {
-    FaultObjectStore store(make_memory_object_store(), seed);
+    FaultObjectStore store(objects::make_memory_object_store(), seed);
     store.fail_with_probability(ObjectOperation::head, 0.3);
     std::string seen;
     for (int i = 0; i < 100; ++i) {

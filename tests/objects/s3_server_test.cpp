@@ -6,6 +6,9 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
 
 namespace db4::testing {
 namespace {
@@ -147,6 +150,75 @@ TEST_F(S3ServerTest, ConnectionsAreKept) {
   }
   EXPECT_EQ(store->stats().requests, 20U);
   EXPECT_EQ(store->stats().connections, 1U);
+}
+
+/// What tests/objects/s3.sh has other clients read and write: files in a folder, and objects of their names.
+class S3ExchangeTest : public S3ServerTest {
+ protected:
+  void SetUp() override {
+    S3ServerTest::SetUp();
+    folder_ = variable("DB4_TEST_S3_EXCHANGE");
+    if (!IsSkipped() && folder_.empty()) GTEST_SKIP() << "DB4_TEST_S3_EXCHANGE names no folder";
+  }
+
+  static std::string bytes(std::size_t size) {
+    std::string out(size, '\0');
+    std::uint32_t state = 1;
+    for (char& c : out) c = static_cast<char>((state = state * 1'664'525 + 1'013'904'223) >> 24U);
+    return out;
+  }
+  static std::string read(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(S3ExchangeTest, Writes) {
+  const auto store = make_s3_object_store(config_);
+  const std::map<std::string, std::string> objects = {{"plain.txt", "plain"},
+                                                      {"empty", ""},
+                                                      {"sub/with a blank+plus", "blank"},
+                                                      {"sub/ünïcödé/日本", "letters"},
+                                                      {"a megabyte", bytes(1'000'003)},
+                                                      {"in parts", bytes((5 << 20) + 17)}};
+  for (const auto& [name, body] : objects) {
+    const std::filesystem::path file = folder_ / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file, std::ios::binary) << body;
+    const std::string object = "exchange/ours/" + name;
+    if (name != "in parts") {
+      store->put(object, as_bytes(body));
+      continue;
+    }
+    const std::string id = store->begin_multipart(object, 5 << 20);
+    const std::string_view text = body;
+    const std::vector<ObjectPart> parts = {store->put_part(object, id, 1, as_bytes(text.substr(0, 5 << 20))),
+                                           store->put_part(object, id, 2, as_bytes(text.substr(5 << 20)))};
+    store->complete_multipart(object, id, parts);
+  }
+}
+
+TEST_F(S3ExchangeTest, Reads) {
+  const auto store = make_s3_object_store(config_);
+  const std::string prefix = "exchange/theirs/";
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    const std::string name = prefix + std::filesystem::relative(entry.path(), folder_).string();
+    const std::string body = read(entry.path());
+    EXPECT_TRUE(text_of(store->get(name, kAnySize)) == body) << name;
+    EXPECT_EQ(text_of(store->get_range(name, 3, 5)), body.size() < 3 ? "" : body.substr(3, 5)) << name;
+    const auto info = store->head(name);
+    ASSERT_TRUE(info) << name;
+    EXPECT_EQ(info->size, body.size());
+  }
+  EXPECT_GE(files, 6U);
+  EXPECT_EQ(store->list(prefix, "", 1000).objects.size(), files);
 }
 
 }  // namespace

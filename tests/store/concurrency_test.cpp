@@ -35,7 +35,7 @@ class Concurrency : public ::testing::Test {
     objects_ = std::make_shared<FaultObjectStore>(make_memory_object_store());
     warm_ = std::make_shared<FaultWarmCache>(warm::make_memory_warm_cache(4_MiB), FaultWarmCache::Options{});
     store_ = std::make_unique<TieredStore>(
-        TieredStoreConfig{.hot = std::move(hot), .tiering = tiering},
+        TieredStoreConfig{.hot = std::move(hot), .cold = {.max_attempts = 1}, .tiering = tiering},
         Components{.clock = clock_, .object_store = objects_, .warm_cache = warm_});
   }
   WriteResult write(std::string_view id, std::string_view body, const WriteOptions& options = {}) {

@@ -121,6 +121,7 @@ void keep_moving(TieredStore& store, std::uint64_t seed) {
       switch (random() % 7) {
         case 0:
           store.cold_storage().collect_garbage();
+          store.cold_storage().compact();
           break;
         case 1:
           store.demote(kCollection, id, StorageTier::cold, {.keep_in_source = random() % 2 == 0});

@@ -62,7 +62,8 @@ void StoreModel::open() {
                .pack_below = 4_KiB,
                .segment_size = 64_KiB,
                .garbage_grace = kGrace,
-               .intent_deadline = kIntentDeadline},
+               .intent_deadline = kIntentDeadline,
+               .max_attempts = 1},  // the faults are to arrive; and nobody moves the clock while it waits
       .tiering = {.promote_on_read = static_cast<PromoteOnRead::Mode>(draw(3)), .interval = 0ms}};
   store_ = std::make_unique<TieredStore>(
       config,
@@ -94,6 +95,7 @@ void StoreModel::step() {
       {130, &StoreModel::move},        {50, &StoreModel::run_tiering},     {40, &StoreModel::look},
       {20, &StoreModel::scan},         {20, &StoreModel::collect_garbage}, {60, &StoreModel::advance},
       {8, &StoreModel::change_faults}, {2, &StoreModel::reopen},           {8, &StoreModel::change_pins},
+      {20, &StoreModel::compact},
   };
   unsigned total = 0;
   for (const Choice& choice : kChoices) total += choice.weight;
@@ -457,6 +459,14 @@ void StoreModel::collect_garbage() {
   did_ = "collect_garbage";
   const auto failed = attempt([&] { store_->cold_storage().collect_garbage({.max_objects = 1 + draw(50)}); });
   if (failed) expect_excused(*failed);
+}
+
+void StoreModel::compact() {
+  const CompactResult result = store_->cold_storage().compact(
+      {.max_segments = 1 + draw(5), .max_records = 1 + draw(100), .max_bytes = 1 + draw(100'000)});
+  did_ = "compact " + std::to_string(result.segments) + " segments" + result.first_error;
+  EXPECT_TRUE(faults_ || result.first_error.empty()) << result.first_error;
+  EXPECT_EQ(result.damaged_records, 0U);
 }
 
 void StoreModel::advance() {

@@ -60,6 +60,7 @@ class StoreModel {
   void look();
   void scan();
   void collect_garbage();
+  void compact();
   void advance();
   void change_faults();
   void reopen();

@@ -5,6 +5,7 @@
 #include "catalog/garbage.hpp"
 #include "catalog/row.hpp"
 #include "catalog/spaces.hpp"
+#include "codec/framed_record.hpp"
 #include "codec/record.hpp"
 
 #include <map>
@@ -46,6 +47,7 @@ class Audit {
     check_history();
     check_changes();
     check_garbage_and_intents();
+    check_sparse();
     check_objects();
     check_counters();
     return std::move(report_);
@@ -120,7 +122,23 @@ class Audit {
     }
     const auto record = objects_.get_range(place.object, place.offset, place.length);
     if (!record) return problem(name_of(key) + ": its object " + place.object + " is missing");
+    if (place.framed) return check_framed(key, row, *record);
     check_record("cold record", key, row, as_text(*record));
+  }
+
+  void check_framed(const std::string& key, const Row& row, ByteView record) {
+    try {
+      const Version version = row.cold->record_version != 0 ? row.cold->record_version : row.version;
+      const codec::FramedLayout layout(
+          as_text(record), {.collection = collection_of(key), .id = id_of(key), .version = version});
+      if (layout.content_length() != row.size || layout.record_length() != record.size()) {
+        problem(name_of(key) + ": its large record's size differs");
+      }
+      Bytes content(layout.content_length());
+      codec::decode_frames(layout, 0, record.subspan(layout.header().size()), content);
+    } catch (const Error& error) {
+      problem(name_of(key) + ": its large record: " + error.what());
+    }
   }
 
   void check_record(std::string_view what, const std::string& key, const Row& row, std::string_view record) {
@@ -250,6 +268,13 @@ class Audit {
       } else if (alone_.contains(garbage.object) || segments_.contains(garbage.object)) {
         problem("object " + garbage.object + " is named and is to be deleted");
       }
+    });
+  }
+
+  void check_sparse() {
+    for_each(engine_, kSparse, [this](const kv::Entry& entry) {
+      ++report_.sparse;
+      if (!segments_.contains(entry.key)) problem("segment " + entry.key + " is listed as sparse, and gone");
     });
   }
 

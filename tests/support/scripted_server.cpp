@@ -124,6 +124,10 @@ bool ScriptedServer::serve_one(int descriptor, std::size_t connection, std::stri
   std::size_t end = 0;
   while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
     if (!receive(descriptor, buffer)) return false;
+    if (buffer.front() == '\x16') {  // somebody begins with TLS: as any server that does not know it
+      send_all(descriptor, answer(400).bytes);
+      return false;
+    }
   }
   ScriptedRequest request = parse_head(buffer.substr(0, end + 2));
   request.connection = connection;

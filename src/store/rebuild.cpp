@@ -1,0 +1,436 @@
+// Rebuilding a catalogue from the cold objects alone.
+#include "base/file_descriptor.hpp"
+#include "catalog/spaces.hpp"
+#include "codec/framed_record.hpp"
+#include "codec/segment.hpp"
+#include "store/impl.hpp"
+
+#include <db4/rebuild.hpp>
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <deque>
+#include <future>
+#include <unordered_set>
+
+namespace db4 {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kListPage = 1000;
+constexpr std::size_t kStoreIdDigits = 16;
+/// What cold does not know of (removed, or only hot) had versions too, in all likelihood fewer than these.
+constexpr Version kVersionGap = 1ULL << 20;
+/// How long objects stay that hold older copies alone: time to look at what came back.
+constexpr auto kOlderCopiesGrace = 7 * 24h;
+constexpr std::uint64_t kMaxSegmentBytes = 4ULL << 30;
+
+bool is_store_id(std::string_view text) {
+  return text.size() == kStoreIdDigits &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+std::int64_t to_us(TimePoint when) { return when.time_since_epoch().count(); }
+
+/// An object's bytes, as far as they are needed to judge it.
+struct Fetched {
+  ObjectInfo info;
+  std::optional<Bytes> bytes;  ///< all of it, or the first ones of something large
+  std::optional<Error> failure;
+};
+
+/// A copy of a document that was found.
+struct Copy {
+  std::string key;
+  catalog::Row row;
+};
+
+class Rebuilder {
+ public:
+  Rebuilder(const TieredStoreConfig& config, const RebuildOptions& options, ObjectStore& objects,
+            std::shared_ptr<Clock> clock, RandomSource& random, const fs::path& folder)
+      : config_(config), options_(options), objects_(objects), clock_(std::move(clock)) {
+    result_.store_id = options.store_id.empty() ? find_store_id() : options.store_id;
+    catalog_ = std::make_unique<catalog::Catalog>(
+        kv::open_engine(
+            config.hot.type,
+            {.path = folder, .spaces = catalog::catalog_spaces(), .durability = Durability::process}),
+        clock_, random,
+        catalog::CatalogOptions{.durability = Durability::process,
+                                .inline_body_size = config.hot.inline_body_size,
+                                .garbage_grace = std::max<std::chrono::microseconds>(
+                                    config.cold.garbage_grace, kOlderCopiesGrace),
+                                .intent_deadline = config.cold.intent_deadline,
+                                .new_store_id = result_.store_id});
+  }
+
+  RebuildResult run() {
+    const std::string prefix = config_.cold.prefix + result_.store_id + "/";
+    std::deque<std::future<Fetched>> ahead;
+    const auto take = [&] {
+      const Fetched next = ahead.front().get();
+      ahead.pop_front();
+      look_at(next);
+    };
+    for (std::string after;;) {
+      const ObjectPage page = objects_.list(prefix, after, kListPage, call());
+      for (const ObjectInfo& info : page.objects) {
+        if (ahead.size() >= options_.concurrency) take();
+        ahead.push_back(std::async(std::launch::async, [this, info] { return fetch(info); }));
+      }
+      if (!page.more || page.objects.empty()) break;
+      after = page.objects.back().name;
+    }
+    while (!ahead.empty()) take();
+    if (result_.objects == 0) {
+      throw Error(ErrorCode::invalid_argument, "there is no object under \"" + prefix + "\"",
+                  "check cold.prefix and the store id");
+    }
+    look_for_uploads(prefix);
+    catalog_->raise_version_floor(highest_ + kVersionGap);
+    const catalog::Totals totals = catalog_->totals();
+    result_.documents = totals[catalog::Metric::cold_documents];
+    result_.document_bytes = totals[catalog::Metric::cold_bytes];
+    catalog_->sync();
+    catalog_->close();
+    return std::move(result_);
+  }
+
+ private:
+  [[nodiscard]] CallOptions call() const { return {.stop = options_.stop}; }
+
+  void check_stop() const {
+    if (!options_.stop.stop_requested()) return;
+    throw Error(ErrorCode::cancelled, "the rebuilding was stopped; nothing was changed", "begin it anew");
+  }
+
+  /// The first parts of the names under the prefix; a listing skips from one to the next.
+  std::string find_store_id() const {
+    std::vector<std::string> ids;
+    const std::string& prefix = config_.cold.prefix;
+    for (std::string after;;) {
+      const ObjectPage page = objects_.list(prefix, after, 1, call());
+      if (page.objects.empty()) break;
+      const std::string& name = page.objects.front().name;
+      const std::string_view rest = std::string_view(name).substr(prefix.size());
+      const std::string id(rest.substr(0, kStoreIdDigits));
+      if (is_store_id(id) && rest.size() > kStoreIdDigits && rest[kStoreIdDigits] == '/') {
+        ids.push_back(id);
+        after = prefix + id + "0";  // behind every name that goes on with '/'
+      } else {
+        after = name;
+      }
+      if (ids.size() > 1) break;
+    }
+    if (ids.size() == 1) return ids.front();
+    if (ids.empty()) {
+      throw Error(ErrorCode::invalid_argument,
+                  "there are no objects of a db4 store under the prefix \"" + prefix + "\"",
+                  "check cold.path or cold.bucket, and cold.prefix");
+    }
+    throw Error(
+        ErrorCode::invalid_argument,
+        "there are several stores under the prefix \"" + prefix + "\", such as " + ids[0] + " and " + ids[1],
+        "say which one is meant (store_id)");
+  }
+
+  /// Runs in threads of their own, so it touches nothing but the object store.
+  Fetched fetch(const ObjectInfo& info) const {
+    Fetched out{.info = info, .bytes = {}, .failure = {}};
+    try {
+      out.bytes = objects_.get_range(info.name, 0, codec::kMaxHeaderBytes, call());
+      const bool large = out.bytes && is_framed(*out.bytes);
+      if (out.bytes && !large && out.bytes->size() < info.size) {
+        if (info.size > kMaxSegmentBytes) {
+          throw Error(ErrorCode::too_large, "the object is larger than any segment", "look at it by hand");
+        }
+        out.bytes = objects_.get_range(info.name, 0, info.size, call());
+      }
+    } catch (const Error& error) {
+      out.failure = error;
+    }
+    return out;
+  }
+
+  static bool is_framed(const Bytes& start) {
+    try {
+      return codec::parse_record_header(as_text(start)).frame_bytes != 0;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  void look_at(const Fetched& object) {
+    check_stop();
+    if (object.failure) throw *object.failure;
+    if (!object.bytes) return;  // removed since it was listed
+    ++result_.objects;
+    result_.bytes += object.bytes->size();
+    const std::string_view bytes = as_text(*object.bytes);
+    if (is_segment_name(object.info.name)) {
+      look_at_segment(object.info, bytes);
+    } else {
+      look_at_record(object.info, bytes);
+    }
+    if (options_.on_progress) {
+      options_.on_progress({.objects = result_.objects, .bytes = result_.bytes, .documents = found_});
+    }
+  }
+
+  [[nodiscard]] bool is_segment_name(std::string_view name) const {
+    const std::size_t slash = name.rfind('/');
+    return slash != std::string_view::npos && name.substr(slash + 1).starts_with("segment.");
+  }
+
+  void doubt(const std::string& object, std::string_view collection, std::string_view id, std::string what) {
+    ++result_.doubts_in_all;
+    if (result_.doubts.size() >= kMaxRebuildDoubts) return;
+    result_.doubts.push_back({object, std::string(collection), std::string(id), std::move(what)});
+  }
+
+  /// The record at `offset` as a row that names it; nullopt, and a doubt, where it is damaged.
+  std::optional<Copy> judge(const ObjectInfo& object, std::string_view record, std::uint64_t offset,
+                            bool in_segment) {
+    std::string_view collection;
+    std::string_view id;
+    try {
+      const codec::ParsedHeader header = codec::parse_record_header(record);
+      collection = header.header.collection;
+      id = header.header.id;
+      catalog::check_key(collection, id);
+      Copy copy{.key = catalog::document_key(collection, id), .row = {}};
+      if (header.frame_bytes != 0) {
+        check_large(object, record, header);
+      } else {
+        (void)codec::decode_record(record,
+                                   {.collection = collection, .id = id, .version = header.header.version});
+      }
+      catalog::Row& row = copy.row;
+      row.version = header.header.version;
+      row.home = StorageTier::cold;
+      row.placed_by = catalog::PlacedBy::policy;
+      row.size = header.content_length;
+      row.created_at_us = to_us(header.header.created_at);
+      row.updated_at_us = to_us(header.header.updated_at);
+      row.placed_at_us = to_us(clock_->now());
+      row.content_type = header.header.content_type;
+      row.cold = catalog::ColdPlace{.object = object.name,
+                                    .offset = offset,
+                                    .length = header.frame_bytes != 0 ? object.size : record.size(),
+                                    .in_segment = in_segment,
+                                    .framed = header.frame_bytes != 0};
+      return copy;
+    } catch (const Error& error) {
+      ++result_.damaged;
+      doubt(object.name, collection, id, "this copy is left out: " + error.problem());
+      return std::nullopt;
+    }
+  }
+
+  void check_large(const ObjectInfo& object, std::string_view start,
+                   const codec::ParsedHeader& header) const {
+    const codec::FramedLayout layout(
+        start,
+        {.collection = header.header.collection, .id = header.header.id, .version = header.header.version});
+    if (layout.record_length() != object.size) {
+      throw Error(ErrorCode::corrupt, "the object has another length than its header says", "");
+    }
+    if (!options_.verify_large) return;
+    Bytes content;
+    constexpr std::uint64_t kFramesAtOnce = 32;
+    for (std::uint64_t first = 0; first < layout.frames(); first += kFramesAtOnce) {
+      check_stop();
+      const std::uint64_t last = std::min(first + kFramesAtOnce, layout.frames());
+      const std::uint64_t begin = layout.frame_offset(first);
+      const auto stored = objects_.get_range(object.name, begin, layout.frame_offset(last) - begin, call());
+      if (!stored) throw Error(ErrorCode::corrupt, "the object was removed meanwhile", "");
+      content.resize(std::min(last * layout.frame_bytes(), layout.content_length()) -
+                     first * layout.frame_bytes());
+      codec::decode_frames(layout, first, *stored, content);
+    }
+  }
+
+  void look_at_record(const ObjectInfo& object, std::string_view bytes) {
+    if (!begins_like_a_record(bytes)) {
+      ++result_.unknown;
+      doubt(object.name, {}, {}, "this object is neither a record nor a segment of db4's: left alone");
+      return;
+    }
+    const auto copy = judge(object, bytes, 0, /*in_segment=*/false);
+    if (!copy) return;
+    ++found_;
+    std::vector<catalog::ChangeSet> sets;
+    if (stage(*copy, sets)) {
+      catalog_->announce_object(object.name, object.size);
+      catalog_->commit_all(sets);
+    } else {
+      catalog_->forget_object(object.name, object.size);
+    }
+  }
+
+  static bool begins_like_a_record(std::string_view bytes) {
+    try {
+      (void)codec::parse_record_header(bytes);
+      return true;
+    } catch (const Error& error) {
+      // A header that is db4's own and damaged is damage; anything else is somebody else's.
+      return bytes.starts_with("DB4R") || error.code() == ErrorCode::unsupported;
+    }
+  }
+
+  void look_at_segment(const ObjectInfo& object, std::string_view bytes) {
+    ++result_.segments;
+    std::vector<Copy> copies;
+    for (const codec::SegmentEntry& entry : entries_of(object, bytes)) {
+      auto copy = judge(object, bytes.substr(entry.offset, entry.length), entry.offset, /*in_segment=*/true);
+      if (copy) copies.push_back(std::move(*copy));
+    }
+    if (copies.empty()) return;
+    found_ += copies.size();
+    catalog_->announce_object(object.name, object.size);
+    std::vector<catalog::ChangeSet> sets;
+    sets.emplace_back(*catalog_).add_segment(object.name, object.size,
+                                             static_cast<std::uint32_t>(copies.size()));
+    std::unordered_set<std::string_view> keys;
+    for (const Copy& copy : copies) {
+      if (!keys.insert(copy.key).second) {  // twice in one segment: the second is compared with the first
+        catalog_->commit_all(sets);
+        sets.clear();
+        keys = {copy.key};
+      }
+      stage(copy, sets);
+    }
+    catalog_->commit_all(sets);
+  }
+
+  /// By the index; where that is damaged, by going from record to record.
+  std::vector<codec::SegmentEntry> entries_of(const ObjectInfo& object, std::string_view bytes) {
+    try {
+      if (bytes.size() < codec::kSegmentFooterBytes) throw Error(ErrorCode::corrupt, "it is cut short", "");
+      const auto place =
+          codec::parse_segment_footer(bytes.substr(bytes.size() - codec::kSegmentFooterBytes), bytes.size());
+      return codec::parse_segment_index(bytes.substr(place.offset, place.length), place);
+    } catch (const Error& error) {
+      doubt(object.name, {}, {},
+            "the segment's index cannot be read, its records are taken one by one: " + error.problem());
+    }
+    std::vector<codec::SegmentEntry> entries;
+    for (std::uint64_t offset = 0; offset < bytes.size();) {
+      try {
+        const std::uint64_t length = codec::record_length(codec::parse_record_header(bytes.substr(offset)));
+        if (length > bytes.size() - offset) break;
+        entries.push_back({.offset = offset, .length = length, .version = 0, .collection = {}, .id = {}});
+        offset += length;
+      } catch (const Error&) {
+        break;  // the index, or damage: nothing behind it can be found
+      }
+    }
+    return entries;
+  }
+
+  /// Whether the copy is the newest so far: then its row is staged.
+  bool stage(const Copy& copy, std::vector<catalog::ChangeSet>& sets) {
+    highest_ = std::max(highest_, copy.row.version);
+    const auto held = catalog_->find(copy.key);
+    if (!held) {
+      sets.emplace_back(*catalog_).restore(copy.key, copy.row);
+      return true;
+    }
+    ++result_.older_copies;
+    const auto age = [](const catalog::Row& row) { return std::pair(row.version, row.updated_at_us); };
+    if (held->version == copy.row.version && held->updated_at_us != copy.row.updated_at_us) {
+      doubt(copy.row.cold->object, catalog::collection_of(copy.key), catalog::id_of(copy.key),
+            "there are two of version " + std::to_string(copy.row.version) + ": the later one is taken");
+    }
+    if (age(copy.row) <= age(*held)) return false;
+    sets.emplace_back(*catalog_).change(copy.key, held, copy.row);
+    return true;
+  }
+
+  void look_for_uploads(const std::string& prefix) {
+    try {
+      for (const PendingUpload& upload : objects_.list_multipart(prefix, {}, kListPage, call()).uploads) {
+        doubt(upload.name, {}, {},
+              "an upload in parts was not completed (" + upload.upload_id +
+                  "): begin it anew, and abort this one");
+      }
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::unsupported) throw;
+    }
+  }
+
+  const TieredStoreConfig& config_;
+  const RebuildOptions& options_;
+  ObjectStore& objects_;
+  const std::shared_ptr<Clock> clock_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  RebuildResult result_;
+  std::uint64_t found_ = 0;
+  Version highest_ = 0;
+};
+
+void check_target(const TieredStoreConfig& config) {
+  if (config.hot.type == HotType::memory) {
+    throw Error(ErrorCode::invalid_argument, "a catalogue in memory cannot be rebuilt",
+                "set hot.type and hot.path");
+  }
+  std::error_code ignored;
+  if (fs::exists(config.hot.path, ignored) && !fs::is_empty(config.hot.path, ignored)) {
+    throw Error(ErrorCode::invalid_argument, "the folder " + config.hot.path.string() + " is not empty",
+                "move it away first, and keep it: what is hot alone is there");
+  }
+}
+
+void sync_folder(const fs::path& folder) {
+  const FileDescriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.open()) ::fsync(fd.get());
+}
+
+}  // namespace
+
+RebuildResult rebuild_catalog(const TieredStoreConfig& config, const RebuildOptions& options,
+                              const Components& components) {
+  try {
+    store::check_config(config, components);
+    check_target(config);
+    if (!options.store_id.empty() && !is_store_id(options.store_id)) {
+      throw Error(ErrorCode::invalid_argument, "\"" + options.store_id + "\" is no store id",
+                  "use its 16 hex digits");
+    }
+    if (options.concurrency < 1 || options.concurrency > kMaxUploadConcurrency) {
+      throw Error(ErrorCode::invalid_argument, "a concurrency of " + std::to_string(options.concurrency),
+                  "use 1 to " + std::to_string(kMaxUploadConcurrency));
+    }
+    const auto clock = components.clock ? components.clock : system_clock();
+    const auto random = components.random ? components.random : system_random();
+    const objects::LayeredStore objects = store::open_layered(config.cold, components, clock, random);
+    fs::path target = fs::absolute(config.hot.path).lexically_normal();
+    if (!target.has_filename()) target = target.parent_path();
+    fs::path folder = target;
+    folder += ".rebuilding";
+    // What an earlier attempt left is worth nothing.
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    RebuildResult result;
+    try {
+      result = Rebuilder(config, options, *objects.store, clock, *random, folder).run();
+    } catch (...) {
+      std::error_code ignored;
+      fs::remove_all(folder, ignored);
+      throw;
+    }
+    fs::rename(folder, target);
+    sync_folder(target.parent_path());
+    return result;
+  } catch (const fs::filesystem_error& error) {
+    throw Error(ErrorCode::unavailable, std::string("the folder of the new catalogue: ") + error.what(),
+                "check the disk and its permissions, then repeat")
+        .with_context("rebuild");
+  } catch (const Error& error) {
+    throw error.with_context("rebuild");
+  }
+}
+
+}  // namespace db4
