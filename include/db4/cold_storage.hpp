@@ -2,6 +2,7 @@
 // ColdStorage: the cold tier. Documents as immutable objects, small ones packed into segments.
 
 #include <db4/multipart.hpp>
+#include <db4/object_store.hpp>
 #include <db4/stats.hpp>
 
 #include <chrono>
@@ -12,8 +13,11 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace db4 {
+
+using namespace std::chrono_literals;
 
 /// Bounds of one collection of garbage.
 struct GarbageOptions {
@@ -28,6 +32,58 @@ struct GarbageResult {
   std::size_t expired_intents = 0;
   std::size_t failed_objects = 0;  ///< that could not be deleted; they are tried again later
   std::string first_error = {};    ///< of those
+  bool more = false;
+};
+
+/// How objects that nothing names are looked for, and when they are deleted.
+struct ListingGarbageOptions {
+  /// Whether they are deleted, or only counted.
+  bool remove = false;
+  /// Younger ones are left alone, by the object store's clock and this machine's: at least a day.
+  std::chrono::milliseconds min_age = 7 * 24h;
+  /// Nothing is deleted where more than this share of the objects, or of their bytes, would go: a catalogue
+  /// that is not the one of these objects must not cost them. 0 to 1.
+  double max_share = 0.05;
+  std::stop_token stop = {};
+};
+
+/// What looking for objects that nothing names found.
+struct ListingGarbageResult {
+  std::uint64_t objects = 0;  ///< of this store, all of them
+  std::uint64_t bytes = 0;
+  std::uint64_t foreign = 0;          ///< under its names, but not of the form of its objects: left alone
+  std::uint64_t young = 0;            ///< named by nothing, but younger than min_age: left alone
+  std::uint64_t unnamed_objects = 0;  ///< named by nothing, and old enough
+  std::uint64_t unnamed_bytes = 0;
+  std::vector<ObjectInfo> unnamed = {};  ///< the first kMaxUnnamedListed of them
+  std::uint64_t deleted_objects = 0;
+  std::uint64_t deleted_bytes = 0;
+  std::uint64_t failed_objects = 0;  ///< that could not be deleted
+  std::string first_error = {};      ///< of those
+  bool refused = false;              ///< more than max_share would have gone: nothing was deleted
+};
+
+inline constexpr std::size_t kMaxUnnamedListed = 1000;
+
+/// Bounds of one compaction. The first segment is always rewritten, unless max_segments is 0.
+struct CompactOptions {
+  std::size_t max_segments = 1000;
+  std::size_t max_records = 1'000'000;                                ///< copied
+  std::uint64_t max_bytes = 1ULL << 30;                               ///< of records copied
+  std::chrono::milliseconds max_duration = std::chrono::minutes{10};  ///< begun nothing new after this
+  std::stop_token stop = {};
+};
+
+/// What a compaction did.
+struct CompactResult {
+  std::size_t segments = 0;      ///< whose living records were copied
+  std::size_t new_segments = 0;  ///< into which
+  std::size_t records = 0;       ///< copied
+  std::uint64_t bytes = 0;       ///< of these
+  /// Of the segments that were rewritten: deleted by collect_garbage, once twice garbage_grace has passed.
+  std::uint64_t freed_bytes = 0;
+  std::size_t damaged_records = 0;  ///< left where they are, and their segments with them
+  std::string first_error = {};     ///< of what ended it, or of a damaged index; empty: none
   bool more = false;
 };
 
@@ -57,28 +113,6 @@ struct ReadLargeResult {
 /// Takes a document's bytes, in order. What it throws ends the reading and is thrown to the caller.
 using ByteSink = std::function<void(ByteView)>;
 
-/// Bounds of one compaction. The first segment is always rewritten, unless max_segments is 0.
-struct CompactOptions {
-  std::size_t max_segments = 1000;
-  std::size_t max_records = 1'000'000;                                ///< copied
-  std::uint64_t max_bytes = 1ULL << 30;                               ///< of records copied
-  std::chrono::milliseconds max_duration = std::chrono::minutes{10};  ///< begun nothing new after this
-  std::stop_token stop = {};
-};
-
-/// What a compaction did.
-struct CompactResult {
-  std::size_t segments = 0;      ///< whose living records were copied
-  std::size_t new_segments = 0;  ///< into which
-  std::size_t records = 0;       ///< copied
-  std::uint64_t bytes = 0;       ///< of these
-  /// Of the segments that were rewritten: deleted by collect_garbage, once twice garbage_grace has passed.
-  std::uint64_t freed_bytes = 0;
-  std::size_t damaged_records = 0;  ///< left where they are, and their segments with them
-  std::string first_error = {};     ///< of what ended it, or of a damaged index; empty: none
-  bool more = false;
-};
-
 /// The cold tier of a store. Thread-safe; lives as long as its store.
 ///
 /// A **large document** is a document whose body is read from a source, uploaded in parts, and never held in
@@ -96,6 +130,12 @@ class DB4_API ColdStorage {
   /// Deletes objects that were freed at least garbage_grace ago, and those that were announced and never
   /// named. Runs in every background tiering run too.
   GarbageResult collect_garbage(const GarbageOptions& options = {});
+  /// Looks for objects of this store that neither a document nor anything else in the catalogue names, by
+  /// listing all that it has, and deletes them where that is asked for. There should be none: collect_garbage
+  /// finds what db4 itself leaves. This is for what a restored backup of the hot folder does not know any
+  /// more, or a fault. Reads the whole catalogue; memory: some 250 bytes for each object. Throws
+  /// invalid_argument, cancelled, and what the object store throws.
+  ListingGarbageResult collect_by_listing(const ListingGarbageOptions& options = {});
   /// Rewrites segments of which less than half is alive: copies the records that rows name into new segments
   /// and leaves the old ones to collect_garbage. Runs in every background tiering run too. May be stopped
   /// anywhere and run again; reads never wait for it. One at a time: a second caller waits.

@@ -6,6 +6,7 @@
 #include <db4/clock.hpp>
 #include <db4/cold_storage.hpp>
 #include <db4/config.hpp>
+#include <db4/doctor.hpp>
 #include <db4/document.hpp>
 #include <db4/error.hpp>
 #include <db4/hot_storage.hpp>

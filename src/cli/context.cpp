@@ -4,6 +4,7 @@
 #include "suggest.hpp"
 #include "text.hpp"
 
+#include <charconv>
 #include <iostream>
 
 namespace db4::cli {
@@ -41,6 +42,18 @@ nlohmann::json Context::ask(const nlohmann::json& request, std::string_view body
 
 std::unique_ptr<TieredStore> Context::open_store() const {
   return open_waiting(settings().config(), wait(), stop());
+}
+
+std::unique_ptr<TieredStore> Context::open_alone(const std::string& work) const {
+  const TieredStoreConfig config = settings().config();
+  if (const auto live = LiveClient::connect(config.hot.path)) {
+    const auto stats = nlohmann::json::parse(live->run(R"({"op":"stats"})", {}, stop()).json);
+    throw Error(ErrorCode::locked,
+                "process " + stats.at("store").at("pid").dump() + " holds the store, and " + work +
+                    " does not go through its socket",
+                "let that process do it, by the call of the same name in C++, or end it first");
+  }
+  return open_waiting(config, wait(), stop());
 }
 
 void Context::print(const nlohmann::json& json) { std::cout << json.dump(2) << "\n"; }
@@ -92,6 +105,17 @@ CLI::Option* add_measure(CLI::App& command, const char* name, std::string& value
 CLI::Option* add_duration_option(CLI::App& command, const char* name, std::string& duration,
                                  const char* what) {
   return add_measure(command, name, duration, what, parse_duration)->type_name("DURATION");
+}
+
+void add_version_option(CLI::App& command, std::optional<std::uint64_t>& version, const char* what) {
+  // The parser would take -1 for the largest number.
+  const auto check = [](const std::string& word) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    const bool whole = error == std::errc() && end == word.data() + word.size();
+    return whole ? "" : "'" + escape(word) + "' is no version: write a whole number from 0 on";
+  };
+  command.add_option("--if-version", version, what)->type_name("VERSION")->check(CLI::Validator(check, ""));
 }
 
 CLI::Option* add_folder_option(CLI::App& command, const char* name, std::string& folder, const char* what) {

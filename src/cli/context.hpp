@@ -41,6 +41,10 @@ class Context {
   /// directly. Throws locked where another process holds it.
   [[nodiscard]] std::unique_ptr<TieredStore> open_store() const;
 
+  /// The same for a command that cannot go through the socket: throws locked, with what to do, where another
+  /// process holds the store. `work`: "an upload".
+  [[nodiscard]] std::unique_ptr<TieredStore> open_alone(const std::string& work) const;
+
   /// How long to wait for a store that is locked.
   [[nodiscard]] std::chrono::milliseconds wait() const;
 
@@ -75,6 +79,8 @@ int report_no_collection(const Context& context, const std::string& collection,
 /// Adds an option that takes a duration or a size: its word is checked while parsing.
 CLI::Option* add_duration_option(CLI::App& command, const char* name, std::string& duration,
                                  const char* what);
+/// Adds --if-version.
+void add_version_option(CLI::App& command, std::optional<std::uint64_t>& version, const char* what);
 /// Adds an option or argument that takes a folder, which has a name: an empty one comes of a variable that is
 /// not set.
 CLI::Option* add_folder_option(CLI::App& command, const char* name, std::string& folder, const char* what);

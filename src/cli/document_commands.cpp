@@ -8,7 +8,6 @@
 #include <db4/storage.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <iostream>
 
 namespace db4::cli {
@@ -23,16 +22,7 @@ struct WriteFlags {
 
 void add_write_flags(CLI::App& command, WriteFlags& flags,
                      const char* what = "Only if it stands at this version; 0: only if it is new") {
-  // The parser would take -1 for the largest number.
-  const auto check = [](const std::string& word) {
-    std::uint64_t version = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), version);
-    const bool whole = error == std::errc() && end == word.data() + word.size();
-    return whole ? "" : "'" + escape(word) + "' is no version: write a whole number from 0 on";
-  };
-  command.add_option("--if-version", flags.if_version, what)
-      ->type_name("VERSION")
-      ->check(CLI::Validator(check, ""));
+  add_version_option(command, flags.if_version, what);
 }
 
 void set_write_flags(json& request, const WriteFlags& flags) {

@@ -267,7 +267,8 @@ ProgressFigures Import::figures(const ImportState& state, std::uint64_t position
   return {.documents = state.imported,
           .bytes = bytes_before_ + position,
           .total_documents = {},
-          .total_bytes = total_bytes_};
+          .total_bytes = total_bytes_,
+          .more = {}};
 }
 
 int Import::finish(const ImportState& state, bool interrupted) {

@@ -18,10 +18,11 @@ namespace {
 /// Errors of a command that was asked for JSON are JSON too, on standard error.
 int report(const db4::Error& error, bool json) {
   if (json) {
-    const nlohmann::json body{{"code", db4::to_string(error.code())},
-                              {"problem", error.problem()},
-                              {"advice", error.advice()},
-                              {"message", error.what()}};
+    nlohmann::json body{{"code", db4::to_string(error.code())},
+                        {"problem", error.problem()},
+                        {"advice", error.advice()},
+                        {"message", error.what()}};
+    if (!error.upload_id().empty()) body["upload_id"] = error.upload_id();
     std::cerr << nlohmann::json{{"error", body}}.dump(-1, ' ', false,
                                                       nlohmann::json::error_handler_t::replace)
               << "\n";
@@ -38,12 +39,14 @@ int run(int argc, const char* const* argv) {
   add_document_commands(tree);
   add_import(tree);
   add_export(tree);
+  add_large_commands(tree);
   add_listing_commands(tree);
   add_tier_commands(tree);
   add_pin_commands(tree);
   add_stats_command(tree);
   add_top_command(tree);
   add_config_commands(tree);
+  add_upkeep_commands(tree);
   add_face_commands(tree);
   const int code = tree.run(argc, argv);
   // A full disk behind standard output must not look like success.

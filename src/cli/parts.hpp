@@ -12,6 +12,9 @@ void add_tier_commands(CommandTree& tree);      ///< tier, explain, promote, dem
 void add_pin_commands(CommandTree& tree);       ///< pin, unpin, pins
 void add_import(CommandTree& tree);
 void add_export(CommandTree& tree);
+void add_large_commands(CommandTree& tree);  ///< upload, uploads, and what follows
+void add_download(CommandTree& tree);
+void add_upkeep_commands(CommandTree& tree);  ///< gc, compact, doctor, rebuild
 void add_stats_command(CommandTree& tree);    ///< stats
 void add_top_command(CommandTree& tree);      ///< top
 void add_config_commands(CommandTree& tree);  ///< config explain, config reference

@@ -47,9 +47,10 @@ std::uint64_t rate_of(std::uint64_t amount, double seconds) {
 
 }  // namespace
 
-Progress::Progress(const Context& context, std::string operation, ProgressFigures before)
+Progress::Progress(const Context& context, std::string operation, ProgressFigures before, std::string noun)
     : operation_(std::move(operation)),
-      before_(before),
+      noun_(std::move(noun)),
+      before_(std::move(before)),
       on_terminal_(context.terminal().error_is_terminal()),
       quiet_(context.options().quiet),
       started_(clock_->monotonic()),
@@ -76,9 +77,14 @@ void Progress::clear() {
 }
 
 std::string Progress::line(const ProgressFigures& now, double seconds) const {
-  std::string out = operation_ + "  " + describe_count(now.documents, "document") + "  " +
-                    describe_bytes(now.bytes) + "  " +
-                    describe_count(rate_of(now.documents - before_.documents, seconds)) + "/s";
+  std::string out = operation_ + "  ";
+  if (noun_.empty()) {
+    out += describe_bytes(now.bytes) + (now.total_bytes ? " of " + describe_bytes(*now.total_bytes) : "") +
+           "  " + describe_bytes(rate_of(now.bytes - before_.bytes, seconds)) + "/s";
+  } else {
+    out += describe_count(now.documents, noun_) + "  " + describe_bytes(now.bytes) + "  " +
+           describe_count(rate_of(now.documents - before_.documents, seconds)) + "/s";
+  }
   if (const auto share = share_of(now)) out += "  " + std::to_string(static_cast<int>(*share * 100)) + "%";
   if (const auto left = seconds_left(before_, now, seconds)) out += "  " + describe_seconds(*left) + " left";
   return out;
@@ -87,12 +93,15 @@ std::string Progress::line(const ProgressFigures& now, double seconds) const {
 std::string Progress::event(const ProgressFigures& now, double seconds) const {
   nlohmann::json out{{"event", "progress"},
                      {"operation", operation_},
-                     {"documents", now.documents},
                      {"bytes", now.bytes},
-                     {"rate_documents_per_s", rate_of(now.documents - before_.documents, seconds)},
                      {"rate_bytes_per_s", rate_of(now.bytes - before_.bytes, seconds)}};
-  if (now.total_documents) out["total_documents"] = *now.total_documents;
+  if (!noun_.empty()) {
+    out[noun_ + "s"] = now.documents;
+    out["rate_" + noun_ + "s_per_s"] = rate_of(now.documents - before_.documents, seconds);
+    if (now.total_documents) out["total_" + noun_ + "s"] = *now.total_documents;
+  }
   if (now.total_bytes) out["total_bytes"] = *now.total_bytes;
+  if (now.more.is_object()) out.update(now.more);
   if (const auto left = seconds_left(before_, now, seconds)) {
     out["seconds_left"] = static_cast<std::uint64_t>(std::ceil(*left));
   }

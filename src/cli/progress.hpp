@@ -17,15 +17,18 @@ struct ProgressFigures {
   std::uint64_t bytes = 0;
   std::optional<std::uint64_t> total_documents = {};
   std::optional<std::uint64_t> total_bytes = {};
+  nlohmann::json more = {};  ///< members that an event has besides
 };
 
 /// On a terminal one line, some times a second. Elsewhere a line of JSON every two seconds
 /// (docs/import-export.md describes it), and so none at all for work that is over sooner. --quiet switches it
-/// off. One thread.
+/// off. One thread at a time.
 class Progress {
  public:
-  /// `operation`: "import". What `before` says was done earlier counts for no rate.
-  Progress(const Context& context, std::string operation, ProgressFigures before = {});
+  /// `operation`: "import". What `before` says was done earlier counts for no rate. `noun`: what
+  /// ProgressFigures::documents counts; empty: nothing, and bytes alone are told.
+  Progress(const Context& context, std::string operation, ProgressFigures before = {},
+           std::string noun = "document");
   /// Takes the line away.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -41,6 +44,7 @@ class Progress {
   [[nodiscard]] std::string event(const ProgressFigures& now, double seconds) const;
 
   std::string operation_;
+  std::string noun_;
   ProgressFigures before_;
   bool on_terminal_;
   bool quiet_;

@@ -37,6 +37,8 @@ class Session {
   OperationReply ask(const nlohmann::json& request, std::string_view body = {});
 
   [[nodiscard]] bool live() const noexcept { return live_ != nullptr; }
+  /// The store, where it was opened here; null where another process holds it.
+  [[nodiscard]] TieredStore* store() const noexcept { return store_.get(); }
   /// Closes the store where it was opened here. Throws what TieredStore::close throws.
   void close();
 

@@ -98,16 +98,15 @@ void print_run(const Terminal& terminal, const json& result, bool interrupted) {
             << describe_count(result.at("skipped")) << ", failed " << describe_count(result.at("failed"))
             << ", " << describe_bytes(result.at("bytes_moved")) << "\n";
   if (result.at("compacted_segments") != 0) {
-    std::cout << "rewrote " << describe_count(result.at("compacted_segments")) << " segments, copying "
+    std::cout << "rewrote " << describe_count(result.at("compacted_segments"), "segment") << ", copying "
               << describe_bytes(result.at("compacted_bytes")) << "\n";
   }
   for (const json& error : result.at("errors")) std::cerr << "db4: " << error.get<std::string>() << "\n";
   if (const auto why = result.at("stopped_by").get<std::string>(); !why.empty()) {
-    std::cerr << "db4: the run gave up: " << why
-              << "
-                 ";
-  } else if (result.at("more").get<bool>() && !interrupted)
+    std::cerr << "db4: the run gave up: " << why << "\n";
+  } else if (result.at("more").get<bool>() && !interrupted) {
     std::cout << "more is due: run again, or raise --max-operations\n";
+  }
 }
 
 int run_tiering(Context& context, const RunOptions& options) {

@@ -78,6 +78,8 @@ class ColdStorage::State : private cold::UploadHooks {
 
   /// `deadline`: of the requests; what is not deleted by then waits for the next collection.
   GarbageResult collect_garbage(const GarbageOptions& options, MonotonicTime deadline = MonotonicTime::max());
+  /// listing_garbage.cpp
+  ListingGarbageResult collect_by_listing(const ListingGarbageOptions& options);
   CompactResult compact(const CompactOptions& options);
   [[nodiscard]] ColdStats stats() const;
   [[nodiscard]] ObjectStore& objects() noexcept { return *objects_; }
@@ -100,6 +102,13 @@ class ColdStorage::State : private cold::UploadHooks {
   [[nodiscard]] std::string segment_object() const;
   bool delete_garbage(std::span<const catalog::GarbageEntry> entries, const CallOptions& call,
                       GarbageResult& result);
+  /// All that this store has at the object store.
+  [[nodiscard]] std::vector<ObjectInfo> list_own_objects(const ListingGarbageOptions& options,
+                                                         ListingGarbageResult& result);
+  /// Leaves those that nothing in the catalogue names.
+  void keep_unnamed(std::vector<ObjectInfo>& objects, const std::stop_token& stop);
+  void delete_unnamed(std::span<const ObjectInfo> objects, const std::stop_token& stop,
+                      ListingGarbageResult& result);
   void settle_deleted(std::span<const catalog::GarbageEntry* const> entries,
                       std::span<const RemoveFailure> failures, GarbageResult& result);
 
@@ -110,8 +119,8 @@ class ColdStorage::State : private cold::UploadHooks {
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
   cold::SingleFlight flights_;
-  cold::UploadEngine uploads_;
   std::mutex compacting_;
+  cold::UploadEngine uploads_;
   std::shared_mutex closing_;
   bool closed_ = false;
 };

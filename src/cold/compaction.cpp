@@ -112,7 +112,7 @@ std::vector<Compaction::Live> Compaction::find_live(const std::string& object,
 }
 
 void Compaction::copy(const std::string& object, std::vector<Live>& live) {
-  std::vector<ByteRange> places;
+  std::vector<ObjectRange> places;
   places.reserve(live.size());
   for (const Live& record : live) places.push_back({record.entry.offset, record.entry.length});
   for (const MergedRange& range : merge_ranges(places)) {

@@ -5,13 +5,13 @@
 
 namespace db4::cold {
 
-std::vector<MergedRange> merge_ranges(std::span<const ByteRange> ranges) {
+std::vector<MergedRange> merge_ranges(std::span<const ObjectRange> ranges) {
   std::vector<std::size_t> order(ranges.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, {}, [&](std::size_t index) { return ranges[index].offset; });
   std::vector<MergedRange> out;
   for (const std::size_t index : order) {
-    const ByteRange& range = ranges[index];
+    const ObjectRange& range = ranges[index];
     const std::uint64_t end = range.offset + range.length;
     if (!out.empty()) {
       MergedRange& last = out.back();

@@ -14,7 +14,7 @@ inline constexpr std::uint64_t kMaxRangeGap = 64ULL << 10;
 /// A merged range is cut at this size, unless a single one is larger: it bounds the memory of a request.
 inline constexpr std::uint64_t kMaxRangeBytes = 8ULL << 20;
 
-struct ByteRange {
+struct ObjectRange {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };
@@ -26,6 +26,6 @@ struct MergedRange {
 };
 
 /// In order of their offsets. Ranges may overlap and repeat.
-std::vector<MergedRange> merge_ranges(std::span<const ByteRange> ranges);
+std::vector<MergedRange> merge_ranges(std::span<const ObjectRange> ranges);
 
 }  // namespace db4::cold

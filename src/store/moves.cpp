@@ -201,12 +201,12 @@ void TieredStore::Impl::clean_cold(const TieringOptions& options, TieringResult&
       std::max<std::chrono::milliseconds>(kMinCleaning, options.max_duration - result.duration);
   const GarbageResult garbage =
       cold_.state().collect_garbage({.max_objects = kGarbagePerRun, .stop = options.stop}, deadline);
-  const UploadCleanup uploads = cold_.state().expire_uploads();
-  if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
   if (garbage.failed_objects > 0) {
     result.errors.push_back("garbage: " + garbage.first_error);
     return;
   }
+  const UploadCleanup uploads = cold_.state().expire_uploads();
+  if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
   // What the run's bounds leave: a record that is copied counts as a move.
   const std::size_t moves = result.promoted + result.demoted;
   if (moves >= options.max_operations || result.bytes_moved >= options.max_bytes ||
@@ -259,7 +259,13 @@ void TieredStore::Impl::scheduled_run(const std::stop_token& stop) {
 void TieredStore::Impl::relieve_pressure(const std::stop_token& stop) {
   drain_accesses();
   const TieringResult result =
-      runner_.relieve_pressure({.max_operations = std::numeric_limits<std::size_t>::max(), .stop = stop});
+      runner_.relieve_pressure({.max_operations = config_.tiering.max_operations_per_run,
+                                .max_bytes = config_.tiering.max_bytes_per_run,
+                                .max_duration = config_.tiering.max_duration_per_run,
+                                .stop = stop});
+  // The next run makes the room that is still short, and others get their turn between them. One that moved
+  // nothing would move nothing again.
+  if (result.demoted > 0 && hot_.state().pressure_bytes() > 0) background_->hurry();
   if (result.errors.empty()) return;
   throw Error(ErrorCode::unavailable,
               std::to_string(result.failed) + " moves to make room failed; the first: " + result.errors[0],

@@ -1,6 +1,7 @@
 // Operations: requests and replies in JSON over the public calls. docs/json.md describes them.
 #include "base/encoding.hpp"
-#include "store/operation_json.hpp"
+#include "store/cold_operations.hpp"
+#include "store/operation_call.hpp"
 
 #include <db4/operations.hpp>
 
@@ -12,30 +13,15 @@ namespace db4 {
 namespace {
 
 using store::Arguments;
+using store::Call;
+using store::found;
 using store::Json;
+using store::not_found;
+using store::reply;
 
 constexpr std::size_t kDefaultListed = 100;
 /// Documents out of which `top` makes its prefixes.
 constexpr std::size_t kTopDocuments = 1000;
-
-struct Call {
-  TieredStore& store;
-  Arguments arguments;
-  std::string_view body;
-  std::stop_token stop;
-
-  [[nodiscard]] std::string collection() const { return arguments.text("collection"); }
-  [[nodiscard]] std::string id() const { return arguments.text("id"); }
-};
-
-/// A path in an error's text may be no UTF-8: it must not keep the reply back.
-std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-OperationReply reply(const Json& json) { return {.json = text_of(json), .body = {}}; }
-OperationReply not_found() { return reply({{"found", false}}); }
-
-Json found(const Call& call) {
-  return {{"found", true}, {"collection", call.collection()}, {"id", call.id()}};
-}
 
 OperationReply list(const Call& call) {
   Json out;
@@ -100,7 +86,7 @@ OperationReply get(const Call& call) {
   Json out = found(call);
   out.update(store::meta_json(document->meta()));
   out["served_from"] = to_string(document->served_from());
-  return {.json = text_of(out), .body = std::string(document->text())};
+  return {.json = store::text_of(out), .body = std::string(document->text())};
 }
 
 OperationReply put(const Call& call) {
@@ -254,6 +240,12 @@ constexpr std::array kOperations{
     Operation{"pins", pins, ""},
     Operation{"top", top, "limit"},
     Operation{"samples", samples, "since"},
+    Operation{"read", store::read_piece, "collection id offset length"},
+    Operation{"uploads", store::list_uploads, ""},
+    Operation{"upload_abort", store::abort_upload, "upload_id"},
+    Operation{"upload_clean", store::clean_uploads, "older_than_ms"},
+    Operation{"gc", store::collect_garbage, "max_objects"},
+    Operation{"compact", store::compact, "max_segments max_bytes"},
 };
 
 }  // namespace

@@ -31,6 +31,9 @@ for _ in 1 2 3; do "$db4" get users 1 >/dev/null; done
 wanted=4
 for command in get stat explain tier promote demote; do holds "db4 get of nothing" $command users nobody; done
 holds "db4 get of nothing" cp users nobody others
+holds "db4 get of nothing" download users nobody nothing
+holds "db4 get of nothing" uploads abort nobody
+holds "db4 get of nothing" uploads resume nobody one.json
 holds "db4 rm of nothing" rm users nobody
 holds "db4 rm of nothing" unpin users 1
 wanted=0
@@ -70,6 +73,29 @@ holds "db4 top" top --interval 100ms --count 1
 holds "db4 unpin" unpin users 2
 holds "db4 rm" rm users 2
 holds "db4 config explain" config explain
+
+holds "db4 upload" upload videos v one.json --upload-id first
+holds "db4 upload" uploads resume first one.json
+holds "db4 download" download videos v copy.json
+holds "db4 uploads list" uploads list
+[[ "$out" == *first* ]] || fail "there are no uploads: $out"
+holds "db4 uploads abort" uploads abort first
+holds "db4 uploads clean" uploads clean
+holds "db4 gc" gc
+cp -r s/hot before
+"$db4" put videos stray one.json --tier cold --set cold.pack_below=0B >/dev/null
+rm -r s/hot && mv before s/hot
+find s/cold -type f -exec touch -d '10 days ago' {} +
+holds "db4 gc --list" gc --list
+[[ "$out" == *modified* ]] || fail "nothing is without a name: $out"
+holds "db4 compact" compact
+holds "db4 doctor" doctor
+rm -r s/hot
+for file in $(find s/cold -type f | head -n 1); do printf 'damage' | dd of="$file" bs=1 seek=40 conv=notrunc status=none; done
+wanted=1
+holds "db4 rebuild" rebuild
+wanted=0
+[[ "$out" == *what* ]] || fail "there is no doubt: $out"
 
 # Each table was used.
 while IFS= read -r heading; do

@@ -11,7 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(MergeRanges, TakesTogetherWhatLiesCloseWhateverTheOrder) {
-  const std::vector<ByteRange> ranges{{kMaxRangeGap + 300, 10}, {0, 100}, {150, 50}, {0, 100}};
+  const std::vector<ObjectRange> ranges{{kMaxRangeGap + 300, 10}, {0, 100}, {150, 50}, {0, 100}};
   const auto merged = merge_ranges(ranges);
   ASSERT_EQ(merged.size(), 2U);
   EXPECT_EQ(merged[0].offset, 0U);
@@ -23,7 +23,7 @@ TEST(MergeRanges, TakesTogetherWhatLiesCloseWhateverTheOrder) {
 TEST(MergeRanges, KeepsToItsBoundsAndForgetsNothing) {
   std::mt19937_64 random(1);
   for (int round = 0; round < 200; ++round) {
-    std::vector<ByteRange> ranges;
+    std::vector<ObjectRange> ranges;
     for (std::uint64_t i = random() % 50; i > 0; --i)
       ranges.push_back({random() % (64 << 20), random() % (1 << 20)});
     std::size_t members = 0;

@@ -47,7 +47,8 @@ struct Section {
 class Pages {
  public:
   Pages() {
-    for (const char* page : {"json.md", "json-figures.md"}) read(std::string(DB4_SOURCE_DIR "/docs/") + page);
+    for (const char* page : {"json.md", "json-figures.md", "json-cold.md"})
+      read(std::string(DB4_SOURCE_DIR "/docs/") + page);
   }
   [[nodiscard]] const Section& at(const std::string& name) const { return sections_.at(name); }
   [[nodiscard]] const std::map<std::string, Section>& all() const { return sections_; }
@@ -240,6 +241,13 @@ TEST_F(JsonDocumentsTest, EveryReplyIsAsDescribedAndEveryDescribedMemberComes) {
   example("stats");
   example("top");
   example("samples");
+  example("read");
+  store_.cold_storage().write_large("videos", "v", ByteSource::owned(Bytes(9)), {.upload_id = "video-1"});
+  example("uploads");
+  example("upload_abort");
+  example("upload_clean");
+  example("gc");
+  example("compact");
   example("unpin");
   example("rm");
   const json error = json::parse(live::encode_error(error_of({{"op", "lss"}})));
