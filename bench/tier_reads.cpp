@@ -2,9 +2,9 @@
 // objects; each against what one would use directly for the same.
 #include "harness/report.hpp"
 #include "harness/workload.hpp"
-#include "objects/object_stores.hpp"
 #include "peers/load.hpp"
 
+#include <db4/object_stores.hpp>
 #include <db4/storage.hpp>
 
 #include <stdexcept>
@@ -92,7 +92,7 @@ void compare_with_raw(const Options& options, Report& report, const Workload& wo
                       Store& ours, const std::filesystem::path& objects_path) {
   const ColdStats cold = ours.store().cold_storage().stats();
   const std::uint64_t record = cold.record_bytes / std::max<std::uint64_t>(cold.documents, 1);
-  const auto objects = objects::make_filesystem_object_store(objects_path);
+  const auto objects = make_filesystem_object_store(objects_path);
   const ObjectPage page = objects->list("", "", 1000);
   compare(options, report, work, {.what = what, .peer = "raw ranged gets"}, ours,
           [&](unsigned thread, std::size_t i) -> std::uint64_t {

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the named sets need and this machine lacks:
 #
-#     scripts/packages.sh build|test|package|bench|style|fuzz|docs ...
+#     scripts/packages.sh build|test|servers|package|bench|style|fuzz|docs ...
 #
 # Says what it does; does nothing, and asks no server, where all of them are there. Uses sudo where it is not root.
 set -euo pipefail
 
 declare -A sets=(
   [build]="g++ cmake ninja-build ccache pkg-config librocksdb-dev libsqlite3-dev libzstd-dev libdeflate-dev libssl-dev
-           libsimdjson-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev"
+           libsimdjson-dev libcurl4-openssl-dev libpugixml-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev"
   [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 groff-base python3 jq zsh fish"
   [browser]="chromium"
+  [servers]="radosgw ceph-mon ceph-osd ceph-common ceph-base swift-proxy swift-account swift-container swift-object
+             memcached s3cmd rclone"
   [package]="dpkg-dev file gzip"
   [bench]="libtbb-dev libleveldb-dev liblmdb-dev libhiredis-dev redis-tools"
   [style]="clang-14 clang-format-14 clang-tidy-14 libgtest-dev libgmock-dev libtbb-dev libleveldb-dev liblmdb-dev

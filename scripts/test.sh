@@ -21,6 +21,9 @@ scripts/packages.sh build test bench
 # A browser is large and not on every mirror: without it its tests are skipped.
 scripts/packages.sh browser || echo "No browser could be installed"
 
+# So are the servers of other people.
+scripts/packages.sh servers || echo "No S3 servers could be installed"
+
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 passed=0 failed=0 skipped=0
@@ -67,7 +70,7 @@ run_suite() {
 
 launcher=()
 suites=()
-for folder in base kv codec catalog objects hot warm cold tiering store report; do
+for folder in base kv codec net catalog objects hot warm cold tiering store report; do
   if compgen -G "tests/$folder/*.cpp" >/dev/null; then suites+=("$folder"); fi
 done
 

@@ -5,6 +5,7 @@
 //     "data/cold"}};
 
 #include <db4/literals.hpp>
+#include <db4/secret.hpp>
 #include <db4/tier.hpp>
 #include <db4/types.hpp>
 
@@ -24,6 +25,11 @@ enum class WarmType { memory, disk, redis };
 /// Where the objects of the cold tier are.
 enum class ColdType { memory, filesystem, s3 };
 
+/// Where a request to S3 names the bucket: https://HOST/BUCKET/NAME, or https://BUCKET.HOST/NAME. automatic:
+/// in the host for AWS (unless the name has a dot, which its certificate does not cover), in the path for all
+/// others.
+enum class S3Addressing { automatic, path, virtual_host };
+
 /// How a cold record's body is compressed. Stored on disk: never renumber.
 enum class Compression : std::uint8_t { none = 0, gzip = 1, zstd = 2 };
 
@@ -33,6 +39,7 @@ enum class Durability { none, process, disk };
 DB4_API std::string_view to_string(HotType type) noexcept;
 DB4_API std::string_view to_string(WarmType type) noexcept;
 DB4_API std::string_view to_string(ColdType type) noexcept;
+DB4_API std::string_view to_string(S3Addressing addressing) noexcept;
 DB4_API std::string_view to_string(Compression compression) noexcept;
 DB4_API std::string_view to_string(Durability durability) noexcept;
 
@@ -113,6 +120,36 @@ struct ColdConfig {
   std::uint64_t max_writes_per_second = 0;
   std::uint64_t max_deletes_per_second = 0;
   std::uint64_t max_lists_per_second = 0;
+
+  // ColdType::s3; docs/s3.md.
+  /// Must exist.
+  std::string bucket = {};
+  /// "https://s3.eu-central-1.amazonaws.com"; without a scheme: https. Empty: AWS_ENDPOINT_URL_S3,
+  /// AWS_ENDPOINT_URL, else AWS in `region`.
+  std::string endpoint = {};
+  /// "auto": what the endpoint's name says, else AWS_REGION, AWS_DEFAULT_REGION, else us-east-1.
+  std::string region = "auto";
+  /// With secret_key. Empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless a profile is named; else
+  /// the profile in the credentials file.
+  std::string access_key = {};
+  Secret secret_key = {};
+  /// Of temporary keys.
+  Secret session_token = {};
+  /// Empty: AWS_PROFILE, else "default".
+  std::string profile = {};
+  /// Empty: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials.
+  std::filesystem::path credentials_file = {};
+  /// Certificates to trust, in PEM format. Empty: AWS_CA_BUNDLE, else those of the system.
+  std::filesystem::path ca_file = {};
+  S3Addressing addressing = S3Addressing::automatic;
+  /// A connection that takes longer (finding the address and TLS included) fails.
+  std::chrono::milliseconds connect_timeout = 10s;
+  /// One request, from when it has a connection to its end, takes at most this long. 0: no bound.
+  std::chrono::milliseconds attempt_timeout = 10min;
+  /// A request during which no byte moves for so long fails.
+  std::chrono::milliseconds stall_timeout = 15s;
+  /// Connections at once; more requests wait for one.
+  std::size_t max_connections = 64;
 };
 
 /// When reading a cold or warm document makes hot its home. Converts from bool: true is `always`, false is

@@ -16,10 +16,12 @@
 #include <db4/multipart.hpp>
 #include <db4/object_operation.hpp>
 #include <db4/object_store.hpp>
+#include <db4/object_stores.hpp>
 #include <db4/operations.hpp>
 #include <db4/pin.hpp>
 #include <db4/random.hpp>
 #include <db4/rebuild.hpp>
+#include <db4/secret.hpp>
 #include <db4/stats.hpp>
 #include <db4/tier.hpp>
 #include <db4/tiered_store.hpp>

@@ -40,6 +40,18 @@ std::string_view to_string(ColdType type) noexcept {
   return "unknown";
 }
 
+std::string_view to_string(S3Addressing addressing) noexcept {
+  switch (addressing) {
+    case S3Addressing::automatic:
+      return "automatic";
+    case S3Addressing::path:
+      return "path";
+    case S3Addressing::virtual_host:
+      return "virtual_host";
+  }
+  return "unknown";
+}
+
 std::string_view to_string(Compression compression) noexcept {
   switch (compression) {
     case Compression::none:

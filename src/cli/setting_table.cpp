@@ -133,10 +133,28 @@ Setting price(std::string key, double CostConfig::*field, std::string comment) {
           }};
 }
 
-Setting prefix() {
-  return {"cold.prefix", "text", "put before every object's name; several stores may share one place",
-          [](const C& c) { return in_quotes(c.cold.prefix); },
-          [](C& c, const std::string& text) { c.cold.prefix = text; }};
+template <typename Config, typename Text>
+Setting text(std::string key, Config C::*section, Text Config::*field, std::string comment) {
+  return {std::move(key), "text", std::move(comment),
+          [=](const C& c) {
+            if constexpr (std::is_same_v<Text, std::filesystem::path>) {
+              return in_quotes((c.*section.*field).string());
+            } else {
+              return in_quotes(c.*section.*field);
+            }
+          },
+          [=](C& c, const std::string& value) { c.*section.*field = value; }};
+}
+
+/// Its value is read, and never shown or written.
+template <typename Config>
+Setting secret(std::string key, Config C::*section, Secret Config::*field, std::string comment) {
+  return {std::move(key),
+          "secret",
+          std::move(comment),
+          [=](const C& c) { return std::string((c.*section.*field).empty() ? "\"\"" : "\"***\""); },
+          [=](C& c, const std::string& value) { c.*section.*field = Secret(value); },
+          /*secret=*/true};
 }
 
 void add_hot(std::vector<Setting>& all) {
@@ -167,7 +185,10 @@ void add_warm_and_cold(std::vector<Setting>& all) {
   all.push_back(bytes("warm.max_size", w, &W::max_size, "bytes of copies; 0B turns the warm tier off"));
   using K = ColdConfig;
   const auto k = &C::cold;
-  all.push_back(prefix());
+  all.push_back(words("cold.type", k, &K::type, {ColdType::filesystem, ColdType::s3},
+                      "where objects are: in the folder cold/, or in a bucket"));
+  all.push_back(text("cold.prefix", k, &K::prefix,
+                     "put before every object's name; several stores may share one place"));
   all.push_back(words("cold.compression", k, &K::compression,
                       {Compression::none, Compression::gzip, Compression::zstd}, "of the records' bodies"));
   all.push_back(number("cold.compression_level", k, &K::compression_level, "0: the codec's own default"));
@@ -182,6 +203,35 @@ void add_warm_and_cold(std::vector<Setting>& all) {
                "a large upload that nobody touched for so long is aborted; an ended one is forgotten"));
   all.push_back(
       flag("cold.readable_names", k, &K::readable_names, "end objects' names with collection and id"));
+}
+
+void add_s3(std::vector<Setting>& all) {
+  using K = ColdConfig;
+  const auto k = &C::cold;
+  all.push_back(text("cold.bucket", k, &K::bucket, "s3: the bucket, which must exist"));
+  all.push_back(text("cold.endpoint", k, &K::endpoint,
+                     "s3: https://HOST[:PORT]; empty: AWS_ENDPOINT_URL_S3, else AWS in cold.region"));
+  all.push_back(
+      text("cold.region", k, &K::region, "s3: auto: what the endpoint says, AWS_REGION, or us-east-1"));
+  all.push_back(text("cold.access_key", k, &K::access_key,
+                     "s3: empty: AWS_ACCESS_KEY_ID, else the profile in the credentials file"));
+  all.push_back(secret("cold.secret_key", k, &K::secret_key, "s3: of the access key"));
+  all.push_back(secret("cold.session_token", k, &K::session_token, "s3: of temporary keys"));
+  all.push_back(text("cold.profile", k, &K::profile, "s3: empty: AWS_PROFILE, else default"));
+  all.push_back(text("cold.credentials_file", k, &K::credentials_file,
+                     "s3: empty: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials"));
+  all.push_back(text("cold.ca_file", k, &K::ca_file,
+                     "s3: certificates to trust; empty: AWS_CA_BUNDLE, else the system's"));
+  all.push_back(words("cold.addressing", k, &K::addressing,
+                      {S3Addressing::automatic, S3Addressing::path, S3Addressing::virtual_host},
+                      "s3: where a request names the bucket"));
+  all.push_back(duration("cold.connect_timeout", k, &K::connect_timeout, "s3: of making a connection"));
+  all.push_back(duration("cold.attempt_timeout", k, &K::attempt_timeout,
+                         "s3: of one request, once connected; 0ms: none"));
+  all.push_back(duration("cold.stall_timeout", k, &K::stall_timeout,
+                         "s3: a request during which nothing moves for so long fails"));
+  all.push_back(number("cold.max_connections", k, &K::max_connections,
+                       "s3: connections at once; more requests wait for one"));
 }
 
 void add_requests(std::vector<Setting>& all) {
@@ -272,6 +322,7 @@ const std::vector<Setting>& all_settings() {
     add_hot(made);
     add_warm_and_cold(made);
     add_requests(made);
+    add_s3(made);
     add_tiering(made);
     add_rest(made);
     return made;

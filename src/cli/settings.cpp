@@ -203,6 +203,11 @@ void write_settings(const std::filesystem::path& folder, const TieredStoreConfig
     throw Error(ErrorCode::conflict, folder.string() + " is a store already",
                 "use it, or choose another folder");
   }
+  for (const Setting& setting : all_settings()) {
+    if (!setting.secret || setting.write(config) == "\"\"") continue;
+    throw Error(ErrorCode::invalid_argument, setting.key + " is a secret, which is not written to a file",
+                "set " + setting.variable() + " when the store is used, or name a cold.profile");
+  }
   std::filesystem::create_directories(folder);
   std::ofstream out(file);
   out << "# A db4 store. Documents live in hot/ and cold/; warm/ is a cache and may be deleted while nobody "
@@ -216,7 +221,7 @@ void write_settings(const std::filesystem::path& folder, const TieredStoreConfig
       out << "\n[" << section << "]\n";
     }
     out << "# " << setting.comment << " (" << setting.type << ")\n"
-        << setting.name() << " = " << setting.write(config) << "\n";
+        << (setting.secret ? "# " : "") << setting.name() << " = " << setting.write(config) << "\n";
   }
   if (!out.flush()) {
     throw Error(ErrorCode::resource_exhausted, "cannot write " + file.string(),

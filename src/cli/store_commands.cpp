@@ -30,7 +30,9 @@ int init(Context& context, const InitOptions& options) {
   write_settings(folder, config);
   std::uint64_t documents = 0;
   try {
-    TieredStore store(Settings::read(folder).config());
+    Settings read = Settings::read(folder);
+    read.apply_environment();  // which may have the secrets, that the file has not
+    TieredStore store(read.config());
     for (const CollectionInfo& collection : store.collections()) documents += collection.documents;
     store.close();
   } catch (const Error&) {

@@ -1,12 +1,12 @@
 #include "objects/filesystem_uploads.hpp"
 #include "objects/object_list.hpp"
 #include "objects/object_name.hpp"
-#include "objects/object_stores.hpp"
 #include "objects/part_check.hpp"
 #include "objects/posix_files.hpp"
 
 #include <db4/clock.hpp>
 #include <db4/error.hpp>
+#include <db4/object_stores.hpp>
 #include <db4/random.hpp>
 
 #include <dirent.h>
@@ -368,8 +368,12 @@ ObjectPage FilesystemObjectStore::list(std::string_view prefix, std::string_view
 
 }  // namespace
 
+}  // namespace db4::objects
+
+namespace db4 {
+
 std::shared_ptr<ObjectStore> make_filesystem_object_store(const std::filesystem::path& root) {
-  return std::make_shared<FilesystemObjectStore>(root);
+  return std::make_shared<objects::FilesystemObjectStore>(root);
 }
 
-}  // namespace db4::objects
+}  // namespace db4

@@ -1,9 +1,9 @@
 #include "objects/object_name.hpp"
-#include "objects/object_stores.hpp"
 #include "objects/part_check.hpp"
 
 #include <db4/clock.hpp>
 #include <db4/error.hpp>
+#include <db4/object_stores.hpp>
 
 #include <algorithm>
 #include <map>
@@ -216,6 +216,12 @@ class MemoryObjectStore final : public ObjectStore {
 
 }  // namespace
 
-std::shared_ptr<ObjectStore> make_memory_object_store() { return std::make_shared<MemoryObjectStore>(); }
-
 }  // namespace db4::objects
+
+namespace db4 {
+
+std::shared_ptr<ObjectStore> make_memory_object_store() {
+  return std::make_shared<objects::MemoryObjectStore>();
+}
+
+}  // namespace db4

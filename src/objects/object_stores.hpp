@@ -1,18 +1,13 @@
 #pragma once
-// objects: object stores and, later, their layers. Includes base only.
+// objects: object stores and their layers. Includes base and net only.
+//
+// The stores themselves are public (<db4/object_stores.hpp>); here they go by the folder's namespace too.
 
-#include <db4/object_store.hpp>
-
-#include <filesystem>
-#include <memory>
+#include <db4/object_stores.hpp>
 
 namespace db4::objects {
 
-/// Objects in memory, gone with the store. For tests and for ColdType::memory.
-std::shared_ptr<ObjectStore> make_memory_object_store();
-
-/// Objects as files under `root`, which is created. An object is written to a temporary name, synced,
-/// renamed, and its folder synced. Throws permission_denied, read_only, unavailable.
-std::shared_ptr<ObjectStore> make_filesystem_object_store(const std::filesystem::path& root);
+using db4::make_filesystem_object_store;
+using db4::make_memory_object_store;
 
 }  // namespace db4::objects

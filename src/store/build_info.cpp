@@ -4,8 +4,10 @@
 
 #include <db4/version.hpp>
 
+#include <curl/curl.h>
 #include <libdeflate.h>
 #include <openssl/crypto.h>
+#include <pugixml.hpp>
 #include <rocksdb/version.h>
 #include <simdjson.h>
 #include <sqlite3.h>
@@ -44,6 +46,11 @@ constexpr const char* kRocksdbCompiled =
 constexpr const char* kOpensslCompiled =
     DB4_TEXT(OPENSSL_VERSION_MAJOR) "." DB4_TEXT(OPENSSL_VERSION_MINOR) "." DB4_TEXT(OPENSSL_VERSION_PATCH);
 
+/// 1130 is 1.13.
+std::string pugixml_compiled() {
+  return std::to_string(PUGIXML_VERSION / 1000) + "." + std::to_string(PUGIXML_VERSION % 1000 / 10);
+}
+
 std::vector<LibraryVersion> library_versions() {
   return {
       {"rocksdb", kRocksdbCompiled, rocksdb::GetRocksVersionAsString(), "hot engine"},
@@ -53,7 +60,9 @@ std::vector<LibraryVersion> library_versions() {
       {"libdeflate", LIBDEFLATE_VERSION_STRING, "", "compression (gzip)"},
       {"simdjson", DB4_TEXT(SIMDJSON_VERSION), "",
        "JSON (" + std::string(simdjson::get_active_implementation()->name()) + ")"},
-      {"openssl", kOpensslCompiled, OpenSSL_version(OPENSSL_VERSION_STRING), "SHA-256"},
+      {"openssl", kOpensslCompiled, OpenSSL_version(OPENSSL_VERSION_STRING), "SHA-256, MD5, TLS"},
+      {"curl", LIBCURL_VERSION, curl_version_info(CURLVERSION_NOW)->version, "HTTP"},
+      {"pugixml", pugixml_compiled(), "", "XML"},
   };
 }
 
@@ -69,7 +78,7 @@ BuildInfo build_info() {
           .sanitizers = DB4_BUILD_SANITIZERS,
           .hot_types = {HotType::memory, HotType::sqlite, HotType::rocksdb},
           .warm_types = {WarmType::memory, WarmType::disk},
-          .cold_types = {ColdType::memory, ColdType::filesystem},
+          .cold_types = {ColdType::memory, ColdType::filesystem, ColdType::s3},
           .compressions = {Compression::none, Compression::gzip, Compression::zstd},
           .libraries = library_versions(),
           .crc32c_hardware = crc32c_by_hardware()};

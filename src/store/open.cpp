@@ -1,10 +1,10 @@
 // Puts a store together, and takes it apart.
 #include "catalog/spaces.hpp"
 #include "objects/layer_stack.hpp"
-#include "objects/object_stores.hpp"
 #include "store/impl.hpp"
 #include "warm/warm_caches.hpp"
 
+#include <db4/object_stores.hpp>
 #include <db4/operations.hpp>
 
 namespace db4 {
@@ -41,9 +41,10 @@ std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<W
   return warm::make_memory_warm_cache(config.max_size);
 }
 
-std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config) {
-  if (config.type == ColdType::memory) return objects::make_memory_object_store();
-  return objects::make_filesystem_object_store(config.path);
+std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_ptr<Clock> clock) {
+  if (config.type == ColdType::s3) return make_s3_object_store(s3_config(config), std::move(clock));
+  if (config.type == ColdType::memory) return make_memory_object_store();
+  return make_filesystem_object_store(config.path);
 }
 
 }  // namespace
@@ -53,7 +54,7 @@ std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config) {
 objects::LayeredStore store::open_layered(const ColdConfig& config, const Components& components,
                                           const std::shared_ptr<Clock>& clock,
                                           const std::shared_ptr<RandomSource>& random) {
-  auto store = components.object_store ? components.object_store : open_objects(config);
+  auto store = components.object_store ? components.object_store : open_objects(config, clock);
   if (components.object_store && components.bare_object_store) return objects::add_metrics(store, clock);
   return objects::add_layers(std::move(store), config, clock, random);
 }

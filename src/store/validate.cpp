@@ -2,6 +2,7 @@
 #include "catalog/names.hpp"
 #include "codec/json_check.hpp"
 #include "codec/record.hpp"
+#include "objects/s3_settings.hpp"
 #include "store/impl.hpp"
 
 namespace db4::store {
@@ -80,7 +81,7 @@ void check_config(const TieredStoreConfig& config, const Components& components)
            "set ttl > 0 and stale_while_revalidate >= 0");
   }
   if (!components.object_store) {
-    if (config.cold.type == ColdType::s3) unsupported("ColdType::s3", "use ColdType::filesystem");
+    if (config.cold.type == ColdType::s3) objects::check_s3_config(s3_config(config.cold));
     if (config.cold.type == ColdType::filesystem && config.cold.path.empty()) {
       refuse("cold.path is empty", "name a folder");
     }

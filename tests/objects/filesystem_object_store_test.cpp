@@ -3,8 +3,9 @@
 
 #include "objects/object_name.hpp"
 #include "objects/object_store_suite.hpp"
-#include "objects/object_stores.hpp"
 #include "support/temporary_folder.hpp"
+
+#include <db4/object_stores.hpp>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -26,7 +27,6 @@ namespace db4::testing {
 namespace {
 
 namespace fs = std::filesystem;
-using objects::make_filesystem_object_store;
 
 constexpr int kSkip = 77;
 

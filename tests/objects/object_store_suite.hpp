@@ -23,6 +23,11 @@ struct ObjectStoreFactory {
   bool if_match = true;
   bool only_if_absent = true;
   bool multipart = true;
+  /// Whether who loses a race of conditional puts is always told `conflict`: `unavailable` otherwise, which
+  /// is repeated and then told.
+  bool losers_are_told = true;
+  /// A server at the end of some milliseconds: fewer rounds of the same.
+  bool slow = false;
   /// Whether remove() tells whether there was an object.
   bool remove_tells = true;
 };

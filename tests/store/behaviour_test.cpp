@@ -463,7 +463,7 @@ TEST_F(BehaviourTest, ConfigurationsThatCannotBeAreRefusedBeforeAnythingIsTouche
   EXPECT_EQ(refused(changed), ErrorCode::unsupported);
   changed = config;
   changed.cold.type = ColdType::s3;
-  EXPECT_EQ(refused(changed), ErrorCode::unsupported);
+  EXPECT_EQ(refused(changed), ErrorCode::invalid_argument);
   EXPECT_FALSE(std::filesystem::exists(config.hot.path));
 }
 

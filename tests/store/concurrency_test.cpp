@@ -1,7 +1,6 @@
 // Many threads at once: no update is lost, no batch is seen half, no read is older than what was acknowledged
 // before it began; and the waits end as they must.
 
-#include "objects/object_stores.hpp"
 #include "support/fault_object_store.hpp"
 #include "support/fault_warm_cache.hpp"
 #include "support/sequence_point.hpp"
@@ -9,6 +8,7 @@
 #include "support/thread_sanitizer.hpp"
 #include "warm/warm_caches.hpp"
 
+#include <db4/object_stores.hpp>
 #include <db4/storage.hpp>
 
 #include <gmock/gmock.h>
@@ -32,7 +32,7 @@ std::string text(const Document& document) { return std::string(document.text())
 class Concurrency : public ::testing::Test {
  protected:
   void open(HotConfig hot, TieringConfig tiering = {.interval = 0ms}) {
-    objects_ = std::make_shared<FaultObjectStore>(objects::make_memory_object_store());
+    objects_ = std::make_shared<FaultObjectStore>(make_memory_object_store());
     warm_ = std::make_shared<FaultWarmCache>(warm::make_memory_warm_cache(4_MiB), FaultWarmCache::Options{});
     store_ = std::make_unique<TieredStore>(
         TieredStoreConfig{.hot = std::move(hot), .cold = {.max_attempts = 1}, .tiering = tiering},
@@ -309,7 +309,7 @@ class EverythingAtOnce : public ::testing::TestWithParam<Everything> {
                                                                     .promote_on_read = true,
                                                                     .interval = 2ms,
                                                                     .tombstone_retention = 1ms}},
-                                      Components{.object_store = objects::make_memory_object_store()});
+                                      Components{.object_store = make_memory_object_store()});
   }
 
   /// Another thread, until the writers are done.

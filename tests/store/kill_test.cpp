@@ -3,11 +3,11 @@
 
 #include "base/encoding.hpp"
 #include "kv/child_process.hpp"
-#include "objects/object_stores.hpp"
 #include "support/audit.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/thread_sanitizer.hpp"
 
+#include <db4/object_stores.hpp>
 #include <db4/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -274,7 +274,7 @@ class Killing {
 
   void audit(const Life& life) {
     if (!fs::exists(life.folder / "hot" / "ENGINE")) return;  // killed before there was anything
-    const auto objects = objects::make_filesystem_object_store(life.folder / "cold");
+    const auto objects = make_filesystem_object_store(life.folder / "cold");
     const AuditReport report = audit_closed_store(type_, life.folder / "hot", *objects);
     EXPECT_TRUE(report.clean()) << report;
   }
@@ -328,7 +328,7 @@ class Killing {
       }
     }
     store.close();
-    const auto objects = objects::make_filesystem_object_store(life.folder / "cold");
+    const auto objects = make_filesystem_object_store(life.folder / "cold");
     const AuditReport report = audit_closed_store(type_, life.folder / "hot", *objects);
     EXPECT_TRUE(report.clean()) << report;
     EXPECT_EQ(report.intents + report.garbage + report.empty_segments, 0U) << report;

@@ -1,8 +1,9 @@
 #include "store/store_model.hpp"
 
-#include "objects/object_stores.hpp"
 #include "support/audit.hpp"
 #include "warm/warm_caches.hpp"
+
+#include <db4/object_stores.hpp>
 
 #include <set>
 
@@ -36,8 +37,8 @@ StoreModel::~StoreModel() = default;
 void StoreModel::open() {
   if (!bare_objects_ || setup_.hot == HotType::memory) {
     bare_objects_ = setup_.cold == ColdType::memory
-                        ? objects::make_memory_object_store()
-                        : objects::make_filesystem_object_store(folder_.path() / "cold");
+                        ? make_memory_object_store()
+                        : make_filesystem_object_store(folder_.path() / "cold");
     objects_ = std::make_shared<FaultObjectStore>(bare_objects_, setup_.seed);
   }
   if (setup_.warm == WarmKind::disk) {
