@@ -96,7 +96,7 @@ class Catalog::Announcement {
 
 Catalog::Catalog(std::unique_ptr<kv::Engine> engine, std::shared_ptr<Clock> clock, RandomSource& random,
                  CatalogOptions options)
-    : engine_(std::move(engine)), queue_(*engine_), clock_(std::move(clock)), options_(options) {
+    : engine_(std::move(engine)), queue_(*engine_), clock_(std::move(clock)), options_(std::move(options)) {
   open_meta(random);
   load_pins();
 }

@@ -42,8 +42,8 @@ std::string S3Client::doing(const S3Request& request) const {
 
 std::vector<net::Header> S3Client::signed_headers(const S3Request& request, std::string_view path,
                                                   std::string_view query) {
-  static const std::string kNothing = to_hex(sha256({}));
-  const std::string payload = request.body ? to_hex(sha256(*request.body)) : kNothing;
+  static const std::string hash_of_nothing = to_hex(sha256({}));
+  const std::string payload = request.body ? to_hex(sha256(*request.body)) : hash_of_nothing;
   const TimePoint now = clock_->now() + std::chrono::seconds(clock_offset_s_.load());
   const std::string date = net::amz_date(now);
   std::vector<net::Header> headers = request.headers;
