@@ -198,8 +198,8 @@ void UploadRun::do_part(Part& part, std::span<std::byte> buffer) {
 
 /// Durable before it counts.
 void UploadRun::take(Part& part, const ObjectPart& arrived, std::uint32_t checksum) {
-  engine_.sessions_->put_receipt(session_.upload_id,
-                                 {.part = arrived, .checksum = checksum, .arrived_at = engine_.clock_->now()});
+  engine_.sessions_->put_receipt(
+      session_.upload_id, {.part = arrived, .checksum = checksum, .arrived_at = engine_.clock_->now()});
   note(part, arrived, checksum);
 }
 
