@@ -35,6 +35,8 @@ class Context {
   /// The store, through the socket of the process that holds it or else opened here; made on first use, of
   /// that kind. Throws invalid_argument where it is held and --set was given, which could not hold there.
   Session& session(SessionKind kind = SessionKind::short_one);
+  /// Forgets it: the next use makes another.
+  void end_session() { session_.reset(); }
   /// Runs an operation of docs/json.md there.
   nlohmann::json ask(const nlohmann::json& request, std::string_view body = {});
   /// The store opened in this process and listening, for a command that works on it for long and calls it

@@ -181,8 +181,26 @@ int list(Context& context) {
   return kOk;
 }
 
+/// The process that sends the upload may end with it, before it has answered: then whoever has the store next
+/// is asked, which is so at once.
+json ask_to_abort(Context& context, const std::string& upload_id) {
+  constexpr int kMostAsked = 50;
+  const json request{{"op", "upload_abort"}, {"upload_id", upload_id}};
+  for (int asked = 1;; ++asked) {
+    try {
+      json reply = context.ask(request);
+      if (asked > 1 && reply.value("state", "") == "aborted") reply["aborted"] = true;
+      return reply;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::unavailable || !context.session().live() || asked == kMostAsked) throw;
+    }
+    context.end_session();
+    system_clock()->sleep_for(std::chrono::milliseconds{100}, context.stop());
+  }
+}
+
 int abort(Context& context, const std::string& upload_id) {
-  const json reply = context.ask({{"op", "upload_abort"}, {"upload_id", upload_id}});
+  const json reply = ask_to_abort(context, upload_id);
   if (!reply.at("found").get<bool>()) {
     std::vector<std::string> ids;
     const json known = context.ask({{"op", "uploads"}});

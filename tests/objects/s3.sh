@@ -145,6 +145,7 @@ check() {
   echo "$1: everything passed, in $((SECONDS - begun)) s"
 }
 
+pids=()
 for server in ceph swift; do
   (check "$server") >"$work/$server.out" 2>&1 &
   pids[${#pids[@]}]=$!
