@@ -116,9 +116,10 @@ check() {
   echo "$1: everything passed, in $((SECONDS - begun)) s"
 }
 
+pids=()
 for server in ceph swift; do
   (check "$server") >"$work/$server.out" 2>&1 &
-  pids[${#pids[@]}]=$!
+  pids+=($!)
 done
 failed=0 skipped=0
 for pid in "${pids[@]}"; do
