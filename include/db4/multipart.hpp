@@ -63,7 +63,7 @@ struct UploadSession {
 /// A part that the object store has, and what was sent as it.
 struct PartReceipt {
   ObjectPart part = {};
-  std::uint32_t crc32c = 0;
+  std::uint32_t checksum = 0;  ///< the first four bytes of the SHA-256 of what was sent, little-endian
   TimePoint arrived_at{};
 };
 

@@ -32,7 +32,7 @@ DB4_API void append_batch_item(std::string& body, std::string_view id, std::stri
 inline constexpr std::size_t kBatchItemHeadBytes = 12;  ///< that a document takes in it besides its texts
 
 inline constexpr std::uint64_t kMaxReadOperationBytes = 32ULL << 20;  ///< of a document, in one "read"
-inline constexpr std::size_t kMaxOperationListed = 1000;  ///< documents or moves in one reply
+inline constexpr std::size_t kMaxOperationListed = 1000;              ///< documents or moves in one reply
 
 /// The same through the unix socket of the process that holds a store (LiveConfig). Thread-safe: one
 /// operation at a time, in turn.

@@ -247,7 +247,8 @@ void add_upload(CommandTree& tree) {
   command.add_option("file", flags->file, "File")->required()->type_name("");
   command.add_option("--content-type", flags->content_type, "Its type; else by the file's name")
       ->type_name("TYPE");
-  add_size_option(command, "--part-size", flags->part_size, "Of each part but the last, 5MiB or more (8MiB)");
+  add_size_option(command, "--part-size", flags->part_size,
+                  "Of each part but the last; raised to what the object store takes, 5MiB at S3 (8MiB)");
   add_sending_options(command, *flags);
   add_version_option(command, flags->if_version, "Only if it stands at this version; 0: only if it is new");
   command.add_option("--upload-id", flags->upload_id, "The upload's id; drawn where it is not given")

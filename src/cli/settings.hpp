@@ -16,8 +16,9 @@ inline constexpr const char* kSettingsFile = "db4.toml";
 
 /// One setting.
 struct Setting {
-  std::string key;      ///< "hot.max_size"
-  std::string type;     ///< "size", "duration", "number", "text", "secret", "true or false" or the words it may be
+  std::string key;  ///< "hot.max_size"
+  std::string
+      type;  ///< "size", "duration", "number", "text", "secret", "true or false" or the words it may be
   std::string comment;  ///< one line
   /// As it stands in db4.toml.
   std::function<std::string(const TieredStoreConfig&)> write;

@@ -35,8 +35,8 @@ int init(Context& context, const InitOptions& options) {
     TieredStore store(read.config());
     for (const CollectionInfo& collection : store.collections()) documents += collection.documents;
     store.close();
-  } catch (const Error&) {
-    std::error_code ignored;
+  } catch (...) {
+    std::error_code ignored;  // there is no store: mend what was wrong, and try again
     std::filesystem::remove(settings, ignored);
     throw;
   }

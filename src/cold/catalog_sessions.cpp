@@ -87,7 +87,7 @@ std::string encode(const PartReceipt& receipt) {
   std::string out;
   put_varint(out, receipt.part.number);
   put_varint(out, receipt.part.size);
-  put_fixed(out, receipt.crc32c);
+  put_fixed(out, receipt.checksum);
   put_fixed(out, to_us(receipt.arrived_at));
   put_sized(out, receipt.part.etag);
   return out;
@@ -98,7 +98,7 @@ PartReceipt decode_receipt(std::string_view bytes) {
   PartReceipt receipt;
   receipt.part.number = static_cast<std::uint32_t>(in.varint());
   receipt.part.size = in.varint();
-  receipt.crc32c = in.fixed<std::uint32_t>();
+  receipt.checksum = in.fixed<std::uint32_t>();
   receipt.arrived_at = from_us(in.fixed<std::int64_t>());
   receipt.part.etag = in.sized();
   if (!in.done() || receipt.part.number == 0) damaged();

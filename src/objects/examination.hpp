@@ -53,6 +53,8 @@ class Examination {
   Outcome time();
   // examination_uploads.cpp
   void try_uploads();
+  /// Of the parts that are sent for a look.
+  [[nodiscard]] std::uint64_t part_size() const;
   Outcome parts();
   Outcome part_sizes();
   Outcome wrong_receipts();

@@ -8,14 +8,20 @@ namespace {
 
 /// Parts of more than this are not sent for a look.
 constexpr std::uint64_t kMostSent = 16ULL << 20;
+/// Smaller ones show nothing, where a store would take them.
+constexpr std::uint64_t kLeastSent = 64ULL << 10;
 constexpr const char* kUploads = "uploads in parts";
 constexpr const char* kPutLarge = "`db4 upload` does not work; `db4 put` takes up to 64 MiB";
 
 }  // namespace
 
+std::uint64_t Examination::part_size() const {
+  return std::max(store_.part_rules().min_part_size, kLeastSent);
+}
+
 void Examination::try_uploads() {
   if (!options_.uploads) return skip(kUploads, "not asked for");
-  const std::uint64_t least = store_.part_rules().min_part_size;
+  const std::uint64_t least = part_size();
   if (least > kMostSent) {
     return skip(kUploads, "its parts have at least " + std::to_string(least) + " bytes");
   }
@@ -39,7 +45,7 @@ void Examination::try_uploads() {
 
 /// The last part comes first, and one is sent twice.
 Examination::Outcome Examination::parts() {
-  const std::uint64_t size = store_.part_rules().min_part_size;
+  const std::uint64_t size = part_size();
   const std::string object = name("in parts");
   const std::string first = bytes(size);
   const std::string last = bytes(std::min<std::uint64_t>(size, 1000));
@@ -90,7 +96,7 @@ Examination::Outcome Examination::part_sizes() {
 
 /// What a part's receipt is there for: that the object is made of the bytes that were sent.
 Examination::Outcome Examination::wrong_receipts() {
-  const std::uint64_t size = store_.part_rules().min_part_size;
+  const std::uint64_t size = part_size();
   const std::string object = name("of wrong receipts");
   const std::string id = store_.begin_multipart(object, size, call());
   uploads_.push_back({object, id});

@@ -34,10 +34,11 @@ expect 2 "$db4" download videos v nothing.mp4 --range 20000001-; [ ! -e nothing.
 expect 4 "$db4" download videos nobody nothing.mp4; [ ! -e nothing.mp4 ] || fail "a file of nobody"
 expect 2 "$db4" upload videos v - <video.mp4; has "standard input cannot be uploaded"; has "db4 put"
 expect 2 "$db4" upload videos v no.mp4; has "there is no file no.mp4"
-expect 2 "$db4" upload videos v video.mp4 --part-size 1KiB; has "5"
-expect 3 "$db4" upload videos v video.mp4 --if-version 0; has "stands at"; lacks "uploads resume"
+expect 2 "$db4" upload videos v video.mp4 --part-size much; has "is no size"
+expect 3 "$db4" upload videos v video.mp4 --if-version 0; has "has version 1, not 0"; lacks "uploads resume"
 expect 2 "$db4" upload videos v video.mp4 --concurrency 0
-expect 3 "$db4" upload videos v video.mp4 --upload-id twice --if-version 7
+expect 0 "$db4" upload videos small one.json --upload-id twice
+expect 3 "$db4" upload videos small one.json --upload-id twice; has "twice"
 expect 0 "$db4" uploads list; has completed
 expect 4 "$db4" uploads resume twiec video.mp4; has "did you mean twice?"
 expect 4 "$db4" uploads abort nobody; has "no upload nobody"

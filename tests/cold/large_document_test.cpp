@@ -210,6 +210,19 @@ TEST_F(LargeDocumentTest, ResumesInAStoreThatWasOpenedAnew) {
   expect_clean();
 }
 
+/// A frame ends with the checksum of its content: no sum over both may be blind to another content.
+TEST_F(LargeDocumentTest, RefusesToResumeASourceOfWhichAWholeFrameChanged) {
+  faulty_->fail_nth(ObjectOperation::put_part, 4, FaultPoint::before);
+  error_of([&] { write({.concurrency = 1, .upload_id = "up"}); });
+  Bytes other = content_;
+  other[0] ^= std::byte{1};
+  const Error error = error_of([&] { cold().resume_upload("up", ByteSource::bytes(other)); });
+  EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+  EXPECT_THAT(error.what(), HasSubstr("part 1"));
+  cold().resume_upload("up", ByteSource::bytes(content_));
+  EXPECT_TRUE(read() == content_);
+}
+
 TEST_F(LargeDocumentTest, WhatIsWrittenMeanwhileIsReplaced) {
   bool once = false;
   faulty_->set_hook([&](ObjectOperation operation, std::string_view) {

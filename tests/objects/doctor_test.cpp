@@ -154,7 +154,8 @@ TEST(DoctorTest, WrongReceiptsThatAreAcceptedAreNoticed) {
     PutResult complete_multipart(std::string_view name, std::string_view upload_id,
                                  std::span<const ObjectPart> parts, const CallOptions& call) override {
       std::vector<ObjectPart> right(parts.begin(), parts.end());
-      for (const ObjectPart& there : list_parts(name, upload_id, 0, 1000, call)->parts) {
+      const auto arrived = list_parts(name, upload_id, 0, 1000, call);
+      for (const ObjectPart& there : arrived->parts) {
         if (there.number <= right.size()) right[there.number - 1] = there;
       }
       PutResult result = Spoilt::complete_multipart(name, upload_id, right, call);

@@ -94,6 +94,34 @@ whole_store() {
   unset DB4_COLD_SECRET_KEY
 }
 
+# The commands that look after a cold tier, in the store that whole_store made.
+looked_after() {
+  local store=$folder/store said
+  [ -n "$db4" ] || return 0
+  export DB4_COLD_SECRET_KEY=$DB4_TEST_S3_SECRET_KEY
+  said=$("$db4" --store "$store" doctor) || fail "$DB4_TEST_S3_NAME: the doctor says: $said"
+  sed "s/^/$DB4_TEST_S3_NAME: doctor: /" <<<"$said"
+  [[ "$said" != *"left over"* ]] || fail "$DB4_TEST_S3_NAME: the doctor left something"
+  head -c 12000000 /dev/urandom >"$folder/video"
+  "$db4" --store "$store" --set cold.max_writes_per_second=1 upload videos v "$folder/video" --part-size 5MiB \
+    --concurrency 1 --upload-id v >"$folder/said" 2>&1 &
+  local uploader=$! code=0
+  until "$db4" --store "$store" uploads list --json | tr -d ' \n' | grep -qE '"parts_done":[1-9]'; do sleep 0.2; done
+  kill -INT "$uploader"
+  wait "$uploader" || code=$?
+  [ "$code" -eq 130 ] || fail "$DB4_TEST_S3_NAME: an interrupted upload ended with $code: $(cat "$folder/said")"
+  "$db4" --store "$store" uploads resume v "$folder/video" >/dev/null || fail "$DB4_TEST_S3_NAME: resuming"
+  "$db4" --store "$store" download videos v - | cmp - "$folder/video" || fail "$DB4_TEST_S3_NAME: the video changed"
+  "$db4" --store "$store" download videos v - --range 5000000-5999999 | cmp - <(tail -c +5000001 "$folder/video" |
+    head -c 1000000) || fail "$DB4_TEST_S3_NAME: a range of the video"
+  [[ "$("$db4" --store "$store" gc --list)" == *"0 of 0 B that nothing names"* ]] || fail "$DB4_TEST_S3_NAME: gc --list"
+  rm -r "$store/hot"
+  said=$("$db4" --store "$store" rebuild) || fail "$DB4_TEST_S3_NAME: rebuild says: $said"
+  [[ "$said" == "rebuilt 5 documents"* ]] || fail "$DB4_TEST_S3_NAME: rebuild says: $said"
+  "$db4" --store "$store" download videos v - | cmp - "$folder/video" || fail "$DB4_TEST_S3_NAME: after the rebuilding"
+  unset DB4_COLD_SECRET_KEY
+}
+
 # check NAME: everything, against one server; its code says how it went.
 check() {
   local code=0 begun=$SECONDS
@@ -112,6 +140,7 @@ check() {
   tail -n 1 "$folder/suite.log"
   exchange
   whole_store
+  looked_after
   "$servers/$1.sh" stop "$work/$1"
   echo "$1: everything passed, in $((SECONDS - begun)) s"
 }

@@ -36,9 +36,8 @@ StoreModel::~StoreModel() = default;
 
 void StoreModel::open() {
   if (!bare_objects_ || setup_.hot == HotType::memory) {
-    bare_objects_ = setup_.cold == ColdType::memory
-                        ? make_memory_object_store()
-                        : make_filesystem_object_store(folder_.path() / "cold");
+    bare_objects_ = setup_.cold == ColdType::memory ? make_memory_object_store()
+                                                    : make_filesystem_object_store(folder_.path() / "cold");
     objects_ = std::make_shared<FaultObjectStore>(bare_objects_, setup_.seed);
   }
   if (setup_.warm == WarmKind::disk) {
