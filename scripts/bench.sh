@@ -6,8 +6,8 @@
 #
 # Without --quick at most a quarter of an hour on two cores; --quick takes some two minutes, --tiny shows that all runs.
 # --dir: where the databases go (the system's temporary folder): on the disk you care about, with 10 GB free for the full
-# run. --only: hot_reads, tier_reads, writes, lifecycle, ten_million or engines; may be given several times. --json: all
-# results in one file; --html: one page that needs no network; --markdown: the tables.
+# run. --only: hot_reads, tier_reads, writes, lifecycle, ten_million, engines or object_store; may be given several times.
+# --json: all results in one file; --html: one page that needs no network; --markdown: the tables.
 quick=() parent=${TMPDIR:-/tmp} only=() outputs=()
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 source "$(dirname "$0")/common.sh"
-[ ${#only[@]} -gt 0 ] || only=(hot_reads tier_reads writes lifecycle ten_million engines)
+[ ${#only[@]} -gt 0 ] || only=(hot_reads tier_reads writes lifecycle ten_million engines object_store)
 
 say "Packages"
 scripts/packages.sh build bench
@@ -33,11 +33,26 @@ build release -DDB4_BUILD_BENCHMARKS=ON -- db4_benchmarks
 
 # The databases are in there too, so that a run that is interrupted leaves nothing behind.
 results=$(mktemp -d -p "$parent" db4-bench.XXXXXX)
-trap 'rm -rf "$results"' EXIT
+servers=$PWD/tests/support/servers
+finish() {
+  [ ! -d "$results/ceph" ] || "$servers/ceph.sh" stop "$results/ceph" || true
+  rm -rf "$results"
+}
+trap finish EXIT
+# What is about S3 wants a server, unless one is named already; without it is left out, and that is said.
+start_server() {
+  [ -z "${DB4_TEST_S3_ENDPOINT:-}" ] || return 0
+  scripts/packages.sh servers || return 0
+  "$servers/ceph.sh" start "$results/ceph" >"$results/ceph.variables" || return 0
+  set -a
+  . "$results/ceph.variables"
+  set +a
+}
 files=()
 for name in "${only[@]}"; do
   [ -x "build/release/bin/db4_bench_$name" ] || { echo "bench.sh: there is no benchmark '$name'" >&2; exit 2; }
   say "$name"
+  [ "$name" != object_store ] || start_server
   "build/release/bin/db4_bench_$name" "${quick[@]}" --dir "$results" --json "$results/$name.json"
   files+=("$results/$name.json")
 done

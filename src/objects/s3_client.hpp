@@ -19,7 +19,9 @@ struct S3Request {
   std::optional<ByteView> body = {};
   net::BodyWatcher* watcher = nullptr;
   bool repeatable = true;
-  std::uint64_t max_body = 0;  ///< of a successful answer
+  /// Of a successful answer. Most have none; one that is sent all the same is read, for the connection's
+  /// sake.
+  std::uint64_t max_body = net::kMaxErrorBodyBytes;
   CallOptions call = {};
 };
 

@@ -148,7 +148,7 @@ check() {
 pids=()
 for server in ceph swift; do
   (check "$server") >"$work/$server.out" 2>&1 &
-  pids[${#pids[@]}]=$!
+  pids+=($!)
 done
 failed=0 skipped=0
 for pid in "${pids[@]}"; do

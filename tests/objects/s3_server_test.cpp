@@ -152,6 +152,31 @@ TEST_F(S3ServerTest, ConnectionsAreKept) {
   EXPECT_EQ(store->stats().connections, 1U);
 }
 
+TEST_F(S3ServerTest, TlsTrustsTheFileThatIsNamedAndNothingElse) {
+  config_.endpoint = variable("DB4_TEST_S3_TLS_ENDPOINT");
+  if (config_.endpoint.empty()) GTEST_SKIP() << "this server has no TLS";
+  const Error untrusted = error_of([&] { make_s3_object_store(config_)->put("a", as_bytes("x")); });
+  EXPECT_EQ(untrusted.code(), ErrorCode::permission_denied);
+  EXPECT_THAT(untrusted.what(), HasSubstr("cold.ca_file"));
+  config_.ca_file = variable("DB4_TEST_S3_CA_FILE");
+  // Without a scheme it is TLS.
+  config_.endpoint = config_.endpoint.substr(config_.endpoint.find("://") + 3);
+  const auto store = make_s3_object_store(config_);
+  const std::string large(9 << 20, 't');
+  EXPECT_TRUE(store->put("over tls", as_bytes(large)).verified);
+  EXPECT_TRUE(text_of(store->get("over tls", kAnySize)) == large);
+  EXPECT_EQ(store->stats().connections, 1U);
+  // Plain HTTP where TLS is spoken, and TLS where it is not.
+  S3Config plain = config_;
+  plain.endpoint = "http://" + config_.endpoint;
+  EXPECT_THAT(error_of([&] { make_s3_object_store(plain)->put("a", as_bytes("x")); }).what(),
+              HasSubstr("cold.endpoint"));
+  S3Config tls = config_;
+  tls.endpoint = "https" + server().endpoint.substr(4);
+  EXPECT_THAT(error_of([&] { make_s3_object_store(tls)->put("a", as_bytes("x")); }).what(),
+              HasSubstr("cold.endpoint"));
+}
+
 /// What tests/objects/s3.sh has other clients read and write: files in a folder, and objects of their names.
 class S3ExchangeTest : public S3ServerTest {
  protected:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Ceph's S3 gateway on the loopback: one monitor, one OSD in memory, one gateway, of Debian's packages
-# (scripts/packages.sh servers). Prints where it is and its keys, as lines for a shell; with the bucket `db4`.
+# (scripts/packages.sh servers), over HTTP and over TLS with a certificate of its own. Prints where it is and its keys, as
+# lines for a shell; with the bucket `db4`.
 #
 #     ceph.sh start FOLDER        ceph.sh stop FOLDER
 #
@@ -22,17 +23,21 @@ if [ "$1" = stop ]; then
   exit 0
 fi
 [ "$1" = start ] || die "usage: ceph.sh start|stop FOLDER"
-for program in ceph-mon ceph-osd ceph radosgw radosgw-admin monmaptool python3; do
+for program in ceph-mon ceph-osd ceph radosgw radosgw-admin monmaptool openssl python3; do
   command -v "$program" >/dev/null || skip "there is no $program: scripts/packages.sh servers"
 done
 
 start() {
-  local mon_port rgw_port fsid osd
+  local mon_port rgw_port tls_port fsid osd
   rm -rf "$folder"/{mon,osd,run,map}
   mkdir -p "$folder"/{mon,osd,run}
   : >"$folder/keyring"
   mon_port=$(free_port)
   rgw_port=$(free_port)
+  tls_port=$(free_port)
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
+    -keyout "$folder/key.pem" -out "$folder/ca.pem"
+  cat "$folder/key.pem" "$folder/ca.pem" >"$folder/server.pem"
   fsid=$(python3 -c 'import uuid; print(uuid.uuid4())')
   cat >"$conf" <<END
 [global]
@@ -66,7 +71,7 @@ pid_file = $folder/mon.pid
 pid_file = $folder/osd.pid
 [client.rgw]
 pid_file = $folder/rgw.pid
-rgw_frontends = beast endpoint=127.0.0.1:$rgw_port
+rgw_frontends = beast endpoint=127.0.0.1:$rgw_port ssl_endpoint=127.0.0.1:$tls_port ssl_certificate=$folder/server.pem
 END
   local options=(-c "$conf" --setuser "$(id -un)" --setgroup "$(id -gn)")
   monmaptool --create --fsid "$fsid" --addv m "[v2:127.0.0.1:$mon_port]" "$folder/map" >/dev/null
@@ -83,6 +88,7 @@ END
   radosgw "${options[@]}" -n client.rgw
   wait_for 30 python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$rgw_port')" || return 1
   S3_ENDPOINT=http://127.0.0.1:$rgw_port
+  S3_TLS_ENDPOINT=https://127.0.0.1:$tls_port
   python3 "$here/make_bucket.py" "$S3_ENDPOINT" default db4 DB4TESTKEY db4testsecret
 }
 
@@ -93,6 +99,8 @@ trap - ERR
 exec >&3
 cat <<END
 DB4_TEST_S3_ENDPOINT=$S3_ENDPOINT
+DB4_TEST_S3_TLS_ENDPOINT=$S3_TLS_ENDPOINT
+DB4_TEST_S3_CA_FILE=$folder/ca.pem
 DB4_TEST_S3_REGION=default
 DB4_TEST_S3_BUCKET=db4
 DB4_TEST_S3_ACCESS_KEY=DB4TESTKEY
