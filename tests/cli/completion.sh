@@ -60,7 +60,8 @@ if command -v zsh >/dev/null; then
 zmodload zsh/zpty
 zpty shell zsh -f -i
 zpty -w shell "PS1= PS2=; unsetopt zle_bracketed_paste; fpath=($PWD/zfunc \$fpath); autoload -U compinit; compinit -D -u"
-zpty -w shell 'told() { print -r -- "<<$BUFFER>>"; BUFFER=; zle reset-prompt }; zle -N told; bindkey "^X" told; bindkey "^I" complete-word'
+zpty -w shell 'told() { print -r -- "<""<$BUFFER>"">"; BUFFER=; zle reset-prompt }; zle -N told; bindkey "^X" told; bindkey "^I" complete-word'
+# What is typed may come back late: no line that is typed has what is waited for.
 zpty -w shell 'print read''y'
 zpty -r shell said '*ready*'
 for line in "$@"; do
