@@ -45,13 +45,13 @@ struct DoctorOptions {
 };
 
 /// What came of it.
-struct DoctorReport {
+struct DB4_API DoctorReport {
   std::vector<DoctorFinding> findings = {};
   /// Names of objects that were made and could not be removed.
   std::vector<std::string> left_over = {};
 
   /// Whether documents are safe there: nothing is unsound.
-  [[nodiscard]] DB4_API bool sound() const noexcept;
+  [[nodiscard]] bool sound() const noexcept;
 };
 
 /// Tries an object store out: some forty small requests under names of their own, `prefix` and then

@@ -8,7 +8,8 @@ headers=${2:?usage: tests/install/exported_symbols.sh LIBRARY HEADER_FOLDER}
 
 # The names that are marked: classes, and functions (detail:: is what inline functions of the headers call).
 marked=$(cat "$headers"/*.hpp | sed -nE 's/.*(class|struct) DB4_API ([A-Za-z0-9_]+).*/\2/p
-  s/^ *(\[\[nodiscard\]\] )?DB4_API [^(]*[ &*]([a-z0-9_]+)\(.*/\2/p' | sort -u)
+  s/^ *(\[\[nodiscard\]\] )?DB4_API [^(]*[ &*]([a-z0-9_]+)\(.*/\2/p
+  s/^ *friend DB4_API [^(]* (operator)[^a-z(]+\(.*/\1/p' | sort -u)
 [ "$(wc -l <<<"$marked")" -ge 15 ] || { echo "error: too few marked names in $headers: $marked" >&2; exit 1; }
 for word in $(cat "$headers"/*.hpp | sed -nE 's/.*DB4_INTERNAL ([A-Za-z0-9_]+).*/\1/p' | sort -u); do
   inside="${inside:-}${inside:+|}$word"
