@@ -169,8 +169,9 @@ TEST_F(S3ServerTest, TlsTrustsTheFileThatIsNamedAndNothingElse) {
   // Plain HTTP where TLS is spoken, and TLS where it is not.
   S3Config plain = config_;
   plain.endpoint = "http://" + config_.endpoint;
-  EXPECT_THAT(error_of([&] { make_s3_object_store(plain)->put("a", as_bytes("x")); }).what(),
-              HasSubstr("cold.endpoint"));
+  // The server hangs up without a word, as one does that ends.
+  EXPECT_EQ(error_of([&] { make_s3_object_store(plain)->put("a", as_bytes("x")); }).code(),
+            ErrorCode::unavailable);
   S3Config tls = config_;
   tls.endpoint = "https" + server().endpoint.substr(4);
   EXPECT_THAT(error_of([&] { make_s3_object_store(tls)->put("a", as_bytes("x")); }).what(),
