@@ -259,7 +259,9 @@ class DB4_API TieredStore {
     return write_batch(collection, std::span<const BatchItem>(items.begin(), items.size()), options);
   }
 
-  /// In the order asked, each as read() would give it; at most kMaxBatchItems.
+  /// In the order asked, each as read() would give it; at most kMaxBatchItems. Documents that lie together in
+  /// cold are fetched together: those of one object with no more than 64 KiB between them by one request, up
+  /// to 8 requests of up to 8 MiB at a time. Throws what the first of them that fails throws.
   std::vector<std::optional<Document>> read_batch(std::string_view collection,
                                                   std::span<const std::string> ids,
                                                   const ReadOptions& options = {});

@@ -52,8 +52,9 @@ struct TieringResult {
       0;                   ///< looked at and left: used since, held by hand, or changed by somebody meanwhile
   std::size_t failed = 0;  ///< not moved for an error; they stay where they were and are tried again
   std::uint64_t bytes_moved = 0;
-  std::size_t compacted_segments = 0;  ///< of which less than half was alive, rewritten
-  std::uint64_t compacted_bytes = 0;   ///< of the records copied for that
+  std::size_t compacted_segments = 0;    ///< of which less than half was alive, rewritten
+  std::uint64_t compacted_bytes = 0;     ///< of the records copied for that
+  std::size_t trained_dictionaries = 0;  ///< for collections that had none
   std::chrono::milliseconds duration{0};
   std::vector<Move> moves = {};  ///< made (or planned, in a dry run), at most kMaxReportedMoves of them
   std::vector<std::string> errors = {};  ///< the first few messages behind `failed`

@@ -63,6 +63,13 @@ struct SegmentFacts {
   }
 };
 
+/// A trained dictionary, as the catalogue and an object in cold both hold it.
+struct StoredDictionary {
+  std::uint32_t id = 0;
+  std::string object;
+  std::string bytes;
+};
+
 struct ScannedRow {
   std::string key;
   Row row;
@@ -191,7 +198,7 @@ class Catalog {
   [[nodiscard]] std::vector<std::string> sparse_segments(const std::string& after, std::size_t limit) const;
   /// Takes it from that list.
   void forget_sparse(const std::string& object);
-  /// Every object name that intents, garbage and segments hold. For audits: reads all of them.
+  /// Every object name that intents, garbage, segments and dictionaries hold. For audits: reads all of them.
   [[nodiscard]] std::vector<std::string> referenced_objects() const;
 
   // -- uploads (uploads.cpp): bytes that mean something to the cold tier alone; synced whatever the
@@ -206,6 +213,16 @@ class Catalog {
   void put_upload_part(const std::string& id, std::uint32_t number, const std::string& value);
   [[nodiscard]] std::vector<std::string> upload_parts(const std::string& id) const;
   void clear_upload_parts(const std::string& id);
+
+  // -- dictionaries (dictionaries.cpp) --
+  [[nodiscard]] std::optional<StoredDictionary> find_dictionary(std::uint32_t id) const;
+  /// The id of the one with which a collection's new records are compressed; 0: none.
+  [[nodiscard]] std::uint32_t dictionary_of(std::string_view collection) const;
+  /// Registers one whose object was announced and put; false where its id is taken or the intent is gone.
+  bool add_dictionary(const StoredDictionary& dictionary);
+  void use_dictionary(std::string_view collection, std::uint32_t id);
+  /// All of them, with their bytes.
+  [[nodiscard]] std::vector<StoredDictionary> dictionaries() const;
 
   // -- figures --
   [[nodiscard]] Totals totals() const;

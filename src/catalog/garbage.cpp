@@ -223,6 +223,7 @@ std::vector<std::string> Catalog::referenced_objects() const {
       begin = page.back().key + '\0';
     }
   }
+  for (StoredDictionary& dictionary : dictionaries()) out.push_back(std::move(dictionary.object));
   return out;
 }
 

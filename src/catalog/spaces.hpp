@@ -21,12 +21,13 @@ enum Space : std::uint8_t {
   kGarbage = 8,   ///< due time, object name -> what to do with it
   kSegments = 9,  ///< object name -> facts of a segment
   kCounters = 10,
-  kUploads = 11,      ///< upload id -> session
-  kHistory = 13,      ///< document key -> its last moves
-  kPins = 14,         ///< scope, collection, id or prefix -> the tier it is held in
-  kSamples = 15,      ///< time -> what the store's figures were
-  kUploadParts = 16,  ///< upload id, number of a part -> its receipt
-  kSparse = 17,       ///< object name of a segment worth rewriting -> nothing
+  kUploads = 11,       ///< upload id -> session
+  kHistory = 13,       ///< document key -> its last moves
+  kPins = 14,          ///< scope, collection, id or prefix -> the tier it is held in
+  kSamples = 15,       ///< time -> what the store's figures were
+  kUploadParts = 16,   ///< upload id, number of a part -> its receipt
+  kSparse = 17,        ///< object name of a segment worth rewriting -> nothing
+  kDictionaries = 18,  ///< id -> a trained dictionary; collection -> the id that its new records use
 };
 
 inline std::vector<kv::SpaceSpec> catalog_spaces() {
@@ -46,7 +47,8 @@ inline std::vector<kv::SpaceSpec> catalog_spaces() {
           {kSamples, "samples", bodies},
           {kUploads, "uploads", keys},
           {kUploadParts, "upload_parts", keys},
-          {kSparse, "sparse", keys}};
+          {kSparse, "sparse", keys},
+          {kDictionaries, "dictionaries", bodies}};
 }
 
 }  // namespace db4::catalog

@@ -192,6 +192,10 @@ void add_warm_and_cold(std::vector<Setting>& all) {
   all.push_back(words("cold.compression", k, &K::compression,
                       {Compression::none, Compression::gzip, Compression::zstd}, "of the records' bodies"));
   all.push_back(number("cold.compression_level", k, &K::compression_level, "0: the codec's own default"));
+  all.push_back(flag("cold.dictionaries", k, &K::dictionaries,
+                     "train a dictionary for each collection where that pays; zstd alone"));
+  all.push_back(
+      number("cold.dictionary_samples", k, &K::dictionary_samples, "bodies that are gathered for one"));
   all.push_back(
       bytes("cold.pack_below", k, &K::pack_below, "smaller records are packed into segments; 0B: none"));
   all.push_back(bytes("cold.segment_size", k, &K::segment_size, "a segment is closed at this size"));

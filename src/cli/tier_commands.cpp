@@ -45,7 +45,7 @@ void add_part(json& total, const json& part) {
     return;
   }
   for (const char* figure : {"promoted", "demoted", "skipped", "failed", "bytes_moved", "compacted_segments",
-                             "compacted_bytes", "duration_ms"}) {
+                             "compacted_bytes", "trained_dictionaries", "duration_ms"}) {
     total[figure] = total.at(figure).get<std::uint64_t>() + part.at(figure).get<std::uint64_t>();
   }
   for (const char* list : {"moves", "errors"}) {
@@ -100,6 +100,10 @@ void print_run(const Terminal& terminal, const json& result, bool interrupted) {
   if (result.at("compacted_segments") != 0) {
     std::cout << "rewrote " << describe_count(result.at("compacted_segments"), "segment") << ", copying "
               << describe_bytes(result.at("compacted_bytes")) << "\n";
+  }
+  if (result.at("trained_dictionaries") != 0) {
+    std::cout << "trained a dictionary for "
+              << describe_count(result.at("trained_dictionaries"), "collection") << "\n";
   }
   for (const json& error : result.at("errors")) std::cerr << "db4: " << error.get<std::string>() << "\n";
   if (const auto why = result.at("stopped_by").get<std::string>(); !why.empty()) {

@@ -4,10 +4,13 @@
 #include "codec/record_header.hpp"
 
 #include <libdeflate.h>
+#include <zdict.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include <algorithm>
 #include <new>
+#include <vector>
 
 namespace db4::codec {
 
@@ -20,6 +23,8 @@ constexpr int kDefaultGzipLevel = 6;
 constexpr int kDefaultZstdLevel = 3;
 constexpr std::size_t kGzipTrailerBytes = 8;
 constexpr std::uint32_t kZstdMagic = 0xFD2FB528;
+/// Of a dictionary worth training: its tables alone take half of that.
+constexpr std::size_t kMinDictionaryBytes = 1024;
 /// A compressor that grew past this is freed after use instead of being kept with the thread.
 constexpr std::size_t kMaxKeptContextBytes = 8ULL << 20;
 
@@ -28,10 +33,21 @@ struct FreeContext {
   void operator()(libdeflate_decompressor* context) const noexcept { libdeflate_free_decompressor(context); }
   void operator()(ZSTD_CCtx* context) const noexcept { ZSTD_freeCCtx(context); }
   void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
+  void operator()(ZSTD_CDict* dictionary) const noexcept { ZSTD_freeCDict(dictionary); }
+  void operator()(ZSTD_DDict* dictionary) const noexcept { ZSTD_freeDDict(dictionary); }
 };
 
 template <typename Context>
 using ContextPtr = std::unique_ptr<Context, FreeContext>;
+
+}  // namespace
+
+struct Dictionary::Prepared {
+  ContextPtr<ZSTD_CDict> writing;  ///< null: it was opened for reading alone
+  ContextPtr<ZSTD_DDict> reading;
+};
+
+namespace {
 
 template <typename Context>
 Context* allocated(Context* context) {
@@ -104,12 +120,15 @@ void gunzip(std::string_view payload, char* out, std::size_t size) {
   }
 }
 
-Payload zstd(int level, std::string_view body) {
+Payload zstd(int level, std::string_view body, const Dictionary* dictionary) {
   ContextPtr<ZSTD_CCtx>& context = zstd_compressor();
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
+  // It stays referenced otherwise, and the context outlives it. None: null.
+  ZSTD_CCtx_refCDict(context.get(), dictionary == nullptr ? nullptr : dictionary->prepared().writing.get());
   const std::size_t room = ZSTD_compressBound(body.size());
   Payload out{std::make_unique_for_overwrite<char[]>(room)};
   const std::size_t size = ZSTD_compress2(context.get(), out.bytes.get(), room, body.data(), body.size());
+  ZSTD_CCtx_refCDict(context.get(), nullptr);
   if (ZSTD_sizeof_CCtx(context.get()) > kMaxKeptContextBytes) context.reset();
   if (ZSTD_isError(size) != 0) {
     if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) throw std::bad_alloc();
@@ -120,7 +139,7 @@ Payload zstd(int level, std::string_view body) {
   return out;
 }
 
-void unzstd(std::string_view payload, char* out, std::size_t size) {
+void unzstd(std::string_view payload, char* out, std::size_t size, const Dictionary* dictionary) {
   // The one-shot decoder takes any number of frames, skippable and legacy ones too: exactly one is right.
   if (payload.size() < sizeof kZstdMagic || load_fixed<std::uint32_t>(payload.data()) != kZstdMagic ||
       ZSTD_findFrameCompressedSize(payload.data(), payload.size()) != payload.size()) {
@@ -129,8 +148,15 @@ void unzstd(std::string_view payload, char* out, std::size_t size) {
   if (ZSTD_getFrameContentSize(payload.data(), payload.size()) != size) {
     throw_corrupt_record("the zstd frame does not have the content's length");
   }
+  if (ZSTD_getDictID_fromFrame(payload.data(), payload.size()) !=
+      (dictionary == nullptr ? 0 : dictionary->id())) {
+    throw_corrupt_record("the zstd frame was made with another dictionary than the header names");
+  }
   const std::size_t made =
-      ZSTD_decompressDCtx(zstd_decompressor(), out, size, payload.data(), payload.size());
+      dictionary == nullptr
+          ? ZSTD_decompressDCtx(zstd_decompressor(), out, size, payload.data(), payload.size())
+          : ZSTD_decompress_usingDDict(zstd_decompressor(), out, size, payload.data(), payload.size(),
+                                       dictionary->prepared().reading.get());
   if (made != size) throw_corrupt_record("the zstd payload does not give the content");
 }
 
@@ -145,14 +171,54 @@ void check_compression_level(Compression compression, int level) {
               "choose 1 to " + std::to_string(most) + ", or 0 for the default");
 }
 
-Payload compress(Compression compression, int level, std::string_view body) {
+Payload compress(Compression compression, int level, std::string_view body, const Dictionary* dictionary) {
   if (body.data() == nullptr) body = "";  // the libraries may pass it on to memcpy
   return compression == Compression::gzip ? gzip(level == 0 ? kDefaultGzipLevel : level, body)
-                                          : zstd(level == 0 ? kDefaultZstdLevel : level, body);
+                                          : zstd(level == 0 ? kDefaultZstdLevel : level, body, dictionary);
 }
 
-void decompress(Compression compression, std::string_view payload, char* out, std::size_t size) {
-  compression == Compression::gzip ? gunzip(payload, out, size) : unzstd(payload, out, size);
+void decompress(Compression compression, std::string_view payload, char* out, std::size_t size,
+                const Dictionary* dictionary) {
+  compression == Compression::gzip ? gunzip(payload, out, size) : unzstd(payload, out, size, dictionary);
+}
+
+Dictionary::Dictionary(std::string bytes, std::optional<int> level)
+    : bytes_(std::move(bytes)), id_(ZDICT_getDictID(bytes_.data(), bytes_.size())) {
+  if (id_ == 0 || bytes_.size() > kMaxStoredDictionaryBytes) {
+    throw Error(ErrorCode::corrupt, "the dictionary is damaged",
+                "restore its object in the cold tier, or the hot folder, from a backup");
+  }
+  auto prepared = std::make_unique<Prepared>();
+  prepared->reading.reset(ZSTD_createDDict(bytes_.data(), bytes_.size()));
+  if (level) {
+    prepared->writing.reset(
+        ZSTD_createCDict(bytes_.data(), bytes_.size(), *level == 0 ? kDefaultZstdLevel : *level));
+  }
+  // Either fails where memory is short, or where the tables in the dictionary do not hold together.
+  if (prepared->reading == nullptr || (level && prepared->writing == nullptr)) {
+    throw Error(ErrorCode::corrupt, "zstd does not take the dictionary " + std::to_string(id_),
+                "restore its object in the cold tier, or the hot folder, from a backup");
+  }
+  prepared_ = std::move(prepared);
+}
+
+Dictionary::~Dictionary() = default;
+
+std::string train_dictionary(std::span<const std::string_view> samples) {
+  std::string together;
+  std::vector<std::size_t> sizes;
+  for (const std::string_view sample : samples) {
+    together.append(sample);
+    sizes.push_back(sample.size());
+  }
+  // One that is as large as what it was made of would only quote it.
+  std::string content(std::min(kMaxDictionaryBytes, together.size() / 8), '\0');
+  if (content.size() < kMinDictionaryBytes) return {};
+  const std::size_t size = ZDICT_trainFromBuffer(content.data(), content.size(), together.data(),
+                                                 sizes.data(), static_cast<unsigned>(sizes.size()));
+  if (ZDICT_isError(size) != 0) return {};
+  content.resize(size);
+  return content;
 }
 
 }  // namespace db4::codec

@@ -33,7 +33,7 @@ namespace {
 
 /// Everything that can be known before memory is allocated for the body.
 void check_before_decoding(std::string_view record, const ParsedHeader& header,
-                           const RecordIdentity& expected, const DecodeLimits& limits) {
+                           const RecordIdentity& expected, const DecodeOptions& options) {
   check_record_identity(header, expected);
   if (!header.key_id.empty()) {
     throw Error(ErrorCode::key_unavailable, "the record is encrypted",
@@ -43,11 +43,25 @@ void check_before_decoding(std::string_view record, const ParsedHeader& header,
     throw Error(ErrorCode::unsupported, "the record is in frames", "read it as a large document");
   }
   if (record.size() != record_length(header)) throw_corrupt_record("it is too short or too long");
-  const std::uint64_t limit = std::min(limits.max_body_bytes, kMaxBodyBytes);
+  const std::uint64_t limit = std::min(options.max_body_bytes, kMaxBodyBytes);
   if (header.content_length > limit) throw_body_too_large(header.content_length, limit);
   if (crc32c(as_bytes(record.substr(header.payload_offset))) != header.payload_crc32c) {
     throw_corrupt_record("the payload's checksum does not match");
   }
+}
+
+std::shared_ptr<const Dictionary> find_dictionary(const ParsedHeader& header, const DecodeOptions& options) {
+  if (header.dictionary_id == 0) return {};
+  if (options.dictionaries == nullptr) {
+    throw Error(ErrorCode::unsupported, "the record is compressed with a dictionary",
+                "read it through the store that wrote it");
+  }
+  auto dictionary = options.dictionaries->find_dictionary(header.dictionary_id);
+  if (dictionary) return dictionary;
+  throw Error(ErrorCode::corrupt,
+              "the dictionary " + std::to_string(header.dictionary_id) +
+                  ", with which the record is compressed, is missing",
+              "restore its object in the cold tier, or the hot folder, from a backup");
 }
 
 }  // namespace
@@ -55,15 +69,17 @@ void check_before_decoding(std::string_view record, const ParsedHeader& header,
 std::string encode_record(const RecordHeader& header, std::string_view body, const EncodeOptions& options) {
   check_compression_level(options.compression, options.level);
   if (body.size() > kMaxBodyBytes) throw_body_too_large(body.size(), kMaxBodyBytes);
+  const Dictionary* dictionary = options.compression == Compression::zstd ? options.dictionary : nullptr;
   Payload compressed;
   std::string_view payload = body;
   if (options.compression != Compression::none) {
-    compressed = compress(options.compression, options.level, body);
+    compressed = compress(options.compression, options.level, body, dictionary);
     payload = compressed.view();
   }
   ParsedHeader fields;
   fields.header = header;
   fields.compression = options.compression;
+  if (dictionary != nullptr) fields.dictionary_id = dictionary->id();
   fields.content_length = body.size();
   fields.content_crc32c = crc32c(as_bytes(body));
   fields.payload_length = payload.size();
@@ -76,9 +92,10 @@ std::string encode_record(const RecordHeader& header, std::string_view body, con
 }
 
 detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
-                               const DecodeLimits& limits) {
+                               const DecodeOptions& options) {
   const ParsedHeader parsed = parse_record_header(record);
-  check_before_decoding(record, parsed, expected, limits);
+  check_before_decoding(record, parsed, expected, options);
+  const std::shared_ptr<const Dictionary> dictionary = find_dictionary(parsed, options);
   const std::string_view payload = record.substr(parsed.payload_offset);
   if (parsed.compression == Compression::none &&
       (parsed.content_length != payload.size() || parsed.content_crc32c != parsed.payload_crc32c)) {
@@ -95,11 +112,16 @@ detail::BlockRef decode_record(std::string_view record, const RecordIdentity& ex
     std::memcpy(block->mutable_body(), payload.data(), size);
     return block;
   }
-  decompress(parsed.compression, payload, block->mutable_body(), size);
+  decompress(parsed.compression, payload, block->mutable_body(), size, dictionary.get());
   if (crc32c(as_bytes(block->body())) != parsed.content_crc32c) {
     throw_corrupt_record("the content's checksum does not match");
   }
   return block;
+}
+
+std::size_t compressed_size(Compression compression, int level, std::string_view body,
+                            const Dictionary* dictionary) {
+  return compress(compression, level, body, dictionary).size;
 }
 
 bool is_intact_record(std::string_view record) noexcept {

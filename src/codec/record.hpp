@@ -9,6 +9,7 @@
 //   zstd: a skippable frame that holds the header, then a zstd frame, so that `zstd -d` shows the body.
 
 #include "base/document_block.hpp"
+#include "codec/dictionary.hpp"
 
 #include <db4/config.hpp>
 #include <db4/error.hpp>
@@ -31,6 +32,8 @@ struct RecordHeader {
 struct EncodeOptions {
   Compression compression = Compression::none;
   int level = 0;  ///< gzip 1 to 12, zstd 1 to 19; 0: the codec's default. Unused by none
+  /// One for writing, for zstd alone; its own level counts. Readers need it too.
+  const Dictionary* dictionary = nullptr;
 };
 
 /// Throws invalid_argument, naming the range, where `level` is not one of `compression`'s.
@@ -48,6 +51,7 @@ struct ParsedHeader {
   /// Not 0: the payload is in frames of so many bytes of content (framed_record.hpp), and the three checksums
   /// and lengths above but content_length are absent.
   std::uint64_t frame_bytes = 0;
+  std::uint32_t dictionary_id = 0;  ///< of the zstd dictionary; 0: none
   std::size_t payload_offset = 0;
 };
 
@@ -56,13 +60,19 @@ struct ParsedHeader {
 /// the limits of names), invalid_argument for a level out of range and for version 0.
 std::string encode_record(const RecordHeader& header, std::string_view body, const EncodeOptions& options);
 
+/// Of the payload that encode_record would make of a body, by gzip or zstd.
+std::size_t compressed_size(Compression compression, int level, std::string_view body,
+                            const Dictionary* dictionary);
+
 /// The header alone, from the first bytes of a record (kMaxHeaderBytes are always enough). Throws corrupt,
 /// and unsupported for a newer format.
 ParsedHeader parse_record_header(std::string_view record);
 inline constexpr std::size_t kMaxHeaderBytes = 4096;
 
-struct DecodeLimits {
+struct DecodeOptions {
   std::uint64_t max_body_bytes = kMaxBodyBytes;
+  /// Where the dictionaries that records name are found; without, such a record is `unsupported`.
+  DictionarySource* dictionaries = nullptr;
 };
 
 /// Who the record must be. Anything else in it is `corrupt`: a copy under the wrong name is a damaged copy.
@@ -78,9 +88,10 @@ void check_record_identity(const ParsedHeader& header, const RecordIdentity& exp
 /// Checks header, identity, lengths and both checksums, and decompresses straight into a new block (its
 /// access figures are left at zero). `record` must be exactly one record. No frame expands past the length in
 /// its header, nor that past the limit (kMaxBodyBytes at most). Throws corrupt, too_large, unsupported,
-/// key_unavailable (a key id is named). A framed record is `unsupported` here.
+/// key_unavailable (a key id is named), and what the source of dictionaries throws. A framed record is
+/// `unsupported` here.
 detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
-                               const DecodeLimits& limits = {});
+                               const DecodeOptions& options = {});
 
 /// Whether these bytes are exactly one record as it was stored: header and payload match their checksums.
 /// Nothing is opened: it holds for what is compressed or sealed too.

@@ -80,6 +80,7 @@ void put_fields(std::string& out, const ParsedHeader& header) {
   put_fixed_field(out, FieldType::content_crc32c, header.content_crc32c);
   put_varint_field(out, FieldType::payload_length, header.payload_length);
   put_fixed_field(out, FieldType::payload_crc32c, header.payload_crc32c);
+  if (header.dictionary_id != 0) put_fixed_field(out, FieldType::dictionary, header.dictionary_id);
 }
 
 /// How a record begins, and where in it the header stands.
@@ -212,13 +213,17 @@ void take_field(ParsedHeader& out, std::uint8_t type, std::string_view value) {
       out.frame_bytes = varint_value(value, kMaxFrameBytes);
       if (out.frame_bytes < kMinFrameBytes) throw_corrupt_record("its frames are too small");
       return;
+    case FieldType::dictionary:
+      out.dictionary_id = fixed_value<std::uint32_t>(value);
+      if (out.dictionary_id == 0) throw_corrupt_record("the id of its dictionary is 0");
+      return;
   }
   if (type < kFirstOptionalField) throw_unsupported("a header field of type " + std::to_string(type));
 }
 
 constexpr std::uint32_t bit(FieldType type) { return 1U << static_cast<unsigned>(type); }
-/// All fields but key_id, which only an encrypted record has, and frame_bytes: where that one is, each frame
-/// has a checksum instead.
+/// All fields but key_id, which only an encrypted record has, dictionary, and frame_bytes: where that one is,
+/// each frame has a checksum instead.
 constexpr std::uint32_t kRequiredFields = 0x1FFE & ~bit(FieldType::key_id);
 constexpr std::uint32_t kUnframedFields =
     bit(FieldType::content_crc32c) | bit(FieldType::payload_length) | bit(FieldType::payload_crc32c);
@@ -236,6 +241,9 @@ void parse_fields(std::string_view fields, ParsedHeader& out) {
     last_type = type;
     take_field(out, type, value);
     if (type < 32) seen |= 1U << type;
+  }
+  if (out.dictionary_id != 0 && out.compression != Compression::zstd) {
+    throw_corrupt_record("it names a dictionary, and zstd did not compress it");
   }
   const bool framed = out.frame_bytes != 0;
   if (framed && (seen & kUnframedFields) != 0) throw_corrupt_record("it is both framed and not");

@@ -21,7 +21,8 @@ enum class FieldType : std::uint8_t {
   payload_length = 11,
   payload_crc32c = 12,
   frame_bytes = 13,
-  // 14 and 16 to 23 are reserved, see docs/formats/record.md.
+  dictionary = 14,
+  // 16 to 23 are reserved, see docs/formats/record.md.
 };
 inline constexpr std::uint8_t kFirstOptionalField = 128;
 

@@ -4,6 +4,7 @@
 #include "catalog/catalog.hpp"
 #include "codec/segment.hpp"
 #include "cold/catalog_sessions.hpp"
+#include "cold/dictionaries.hpp"
 #include "cold/single_flight.hpp"
 #include "cold/upload_engine.hpp"
 #include "objects/layer_stack.hpp"
@@ -37,9 +38,25 @@ class ColdStorage::State : private cold::UploadHooks {
   [[nodiscard]] detail::BlockRef read(const catalog::ColdPlace& place, std::string_view key, Version version,
                                       const CallOptions& call);
 
-  /// The record of a body, compressed as configured.
-  [[nodiscard]] std::string encode(std::string_view key, const catalog::Row& row,
-                                   std::string_view body) const;
+  /// One document of read_many.
+  struct Wanted {
+    catalog::ColdPlace place;
+    std::string key;
+    Version version = 0;
+  };
+  /// batch_read.cpp: the documents whose records lie at these places, not in frames; each a null block where
+  /// it could not be had that way (its object is gone, damaged, or the store is away): whoever wants it reads
+  /// it alone, and is told. Places that lie close in one object are fetched by one request, kMaxGroupFetches
+  /// requests at a time.
+  [[nodiscard]] std::vector<detail::BlockRef> read_many(std::span<const Wanted> wanted,
+                                                        const CallOptions& call);
+  static constexpr std::size_t kMaxGroupFetches = 8;
+
+  /// The record of a body, compressed as configured, with its collection's dictionary where it has one.
+  [[nodiscard]] std::string encode(std::string_view key, const catalog::Row& row, std::string_view body);
+  /// Trains dictionaries for the collections of which enough was encoded; how many got one. Throws what the
+  /// object store and the catalogue throw.
+  std::size_t train_dictionaries(const CallOptions& call);
 
   /// Stores a record as an object of its own, and reads it back where the store has not proved that it holds
   /// it. The caller names it in a row, or calls abandon().
@@ -100,6 +117,8 @@ class ColdStorage::State : private cold::UploadHooks {
                                        const CallOptions& call);
   [[nodiscard]] std::string document_object(std::string_view key, Version version) const;
   [[nodiscard]] std::string segment_object() const;
+  [[nodiscard]] std::string dictionary_object(std::uint32_t id, std::string_view bytes) const;
+  [[nodiscard]] detail::BlockRef decode(std::string_view record, std::string_view key, Version version);
   bool delete_garbage(std::span<const catalog::GarbageEntry> entries, const CallOptions& call,
                       GarbageResult& result);
   /// All that this store has at the object store.
@@ -119,6 +138,7 @@ class ColdStorage::State : private cold::UploadHooks {
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
   cold::SingleFlight flights_;
+  cold::Dictionaries dictionaries_;
   std::mutex compacting_;
   cold::UploadEngine uploads_;
   std::shared_mutex closing_;

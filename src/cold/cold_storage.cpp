@@ -53,6 +53,7 @@ ColdStorage::State::State(catalog::Catalog& catalog, objects::LayeredStore objec
       random_(std::move(random)),
       config_(std::move(config)),
       flights_(clock_),
+      dictionaries_(catalog_, config_),
       uploads_(objects_, std::make_shared<cold::CatalogSessionStore>(catalog_), clock_, random_, *this) {}
 
 detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::string_view key,
@@ -70,20 +71,37 @@ detail::BlockRef ColdStorage::State::fetch(const catalog::ColdPlace& place, std:
     record = objects_->get_range(place.object, place.offset, place.length, call);
   }
   if (!record) return {};
-  return codec::decode_record(
-      as_text(*record),
-      {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = version});
+  return decode(as_text(*record), key, version);
 }
 
-std::string ColdStorage::State::encode(std::string_view key, const catalog::Row& row,
-                                       std::string_view body) const {
+detail::BlockRef ColdStorage::State::decode(std::string_view record, std::string_view key, Version version) {
+  return codec::decode_record(
+      record, {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = version},
+      {.dictionaries = &dictionaries_});
+}
+
+std::string ColdStorage::State::encode(std::string_view key, const catalog::Row& row, std::string_view body) {
+  const auto dictionary = dictionaries_.for_body(catalog::collection_of(key), body);
   return codec::encode_record({.collection = catalog::collection_of(key),
                                .id = catalog::id_of(key),
                                .version = row.version,
                                .content_type = row.content_type,
                                .created_at = TimePoint{std::chrono::microseconds{row.created_at_us}},
                                .updated_at = TimePoint{std::chrono::microseconds{row.updated_at_us}}},
-                              body, {.compression = config_.compression, .level = config_.compression_level});
+                              body,
+                              {.compression = config_.compression,
+                               .level = config_.compression_level,
+                               .dictionary = dictionary.get()});
+}
+
+std::size_t ColdStorage::State::train_dictionaries(const CallOptions& call) {
+  return dictionaries_.train(
+      [&](std::uint32_t id, std::string_view bytes) {
+        std::string object = dictionary_object(id, bytes);
+        put_and_verify(object, bytes, call);
+        return object;
+      },
+      [this](const std::string& object, std::uint64_t bytes) { discard(object, bytes); }, call.stop);
 }
 
 catalog::ColdPlace ColdStorage::State::put_document(std::string_view key, Version version,

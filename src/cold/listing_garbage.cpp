@@ -2,6 +2,7 @@
 // collect.
 #include "base/hash.hpp"
 #include "cold/cold_state.hpp"
+#include "cold/object_names.hpp"
 
 #include <algorithm>
 
@@ -23,13 +24,11 @@ constexpr std::size_t kRowsAtOnce = 1000;
 constexpr std::size_t kSessionsAtOnce = 100;
 constexpr std::size_t kDeletedAtOnce = 500;
 
-bool is_hex(std::string_view text, std::size_t digits) {
-  return text.size() == digits &&
-         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-/// "ab/abcd...(64).version(16).random(16)[.readable]" or "ab/segment.ab...(32)", as object_names.cpp has it.
+/// "ab/abcd...(64).version(16).random(16)[.readable]", "ab/segment.ab...(32)" or a dictionary's name, as
+/// object_names.cpp has them.
 bool is_own_form(std::string_view rest) {
+  using cold::is_hex;
+  if (cold::parse_dictionary_name(rest)) return true;
   if (rest.size() < 4 || rest[2] != '/') return false;
   const std::string_view folder = rest.substr(0, 2);
   std::string_view name = rest.substr(3);

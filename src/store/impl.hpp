@@ -28,7 +28,12 @@ class TieredStore::Impl {
   Impl(TieredStoreConfig config, Components components);
   ~Impl();
 
-  std::optional<Document> read(std::string_view collection, std::string_view id, const ReadOptions& options);
+  std::optional<Document> read(std::string_view collection, std::string_view id, const ReadOptions& options) {
+    return read(collection, id, options, nullptr);
+  }
+  std::vector<std::optional<Document>> read_batch(std::string_view collection,
+                                                  std::span<const std::string> ids,
+                                                  const ReadOptions& options);
 
   struct Item {
     std::string_view id;
@@ -83,6 +88,16 @@ class TieredStore::Impl {
  private:
   // read_path.cpp
   struct ReadCall;
+  struct BatchRead;
+  /// With a batch, what only cold has is left to it: then there is no answer yet.
+  std::optional<Document> read(std::string_view collection, std::string_view id, const ReadOptions& options,
+                               BatchRead* batch);
+  /// What a batch left, with what was fetched for it; null: nothing was.
+  std::optional<Document> read_fetched(std::string_view collection, std::string_view id,
+                                       const ReadOptions& options, const ColdStorage::State::Wanted& wanted,
+                                       const detail::BlockRef& fetched);
+  ReadCall begin_read(std::string_view collection, std::string_view id, std::string_view key,
+                      const ReadOptions& options);
   std::optional<Document> read_through(ReadCall& call);
   std::optional<Document> read_hot_home(ReadCall& call, const catalog::Row& row);
   [[nodiscard]] bool changed_since(std::string_view key, const catalog::Row& row) const;
@@ -132,6 +147,7 @@ class TieredStore::Impl {
   void drain_accesses();
   /// What of cold a run puts in order when its moves are made.
   void clean_cold(const TieringOptions& options, TieringResult& result);
+  void train_dictionaries(const CallOptions& call, TieringResult& result);
   void relieve_within(const TieringOptions& options, TieringResult& result);
   void relieve_pressure(const std::stop_token& stop);
   void scheduled_run(const std::stop_token& stop);

@@ -205,6 +205,7 @@ void TieredStore::Impl::clean_cold(const TieringOptions& options, TieringResult&
     result.errors.push_back("garbage: " + garbage.first_error);
     return;
   }
+  train_dictionaries({.deadline = deadline, .stop = options.stop}, result);
   const UploadCleanup uploads = cold_.state().expire_uploads();
   if (uploads.failed > 0) result.errors.push_back("uploads: " + uploads.first_error);
   // What the run's bounds leave: a record that is copied counts as a move.
@@ -221,6 +222,15 @@ void TieredStore::Impl::clean_cold(const TieringOptions& options, TieringResult&
   result.compacted_segments = compaction.segments;
   result.compacted_bytes = compaction.bytes;
   if (!compaction.first_error.empty()) result.errors.push_back("compaction: " + compaction.first_error);
+}
+
+void TieredStore::Impl::train_dictionaries(const CallOptions& call, TieringResult& result) {
+  try {
+    result.trained_dictionaries = cold_.state().train_dictionaries(call);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::cancelled)
+      result.errors.push_back(std::string("dictionaries: ") + error.what());
+  }
 }
 
 /// What the bounds of a run leave goes to making room, where room is short.

@@ -21,6 +21,12 @@ bool sample_this_hit() noexcept {
 
 }  // namespace
 
+/// What a batch of reads leaves for later: documents that only cold has, to be fetched together.
+struct TieredStore::Impl::BatchRead {
+  std::vector<ColdStorage::State::Wanted> wanted = {};
+  std::vector<std::size_t> items = {};  ///< of the batch, for each that is wanted
+};
+
 /// What one read carries through the tiers.
 struct TieredStore::Impl::ReadCall {
   std::string_view collection;
@@ -34,12 +40,61 @@ struct TieredStore::Impl::ReadCall {
   bool may_promote;
   hot::DocumentCache::Ticket ticket{};
   std::uint64_t warm_mark = 0;
+  BatchRead* batch = nullptr;  ///< where what cold has is left for later ...
+  bool left = false;           ///< ... and was
+  /// What a batch fetched for it, and from where; null: nothing.
+  const ColdStorage::State::Wanted* wanted = nullptr;
+  detail::BlockRef fetched = {};
 
+  [[nodiscard]] bool was_fetched(const catalog::Row& row) const {
+    return fetched && wanted->version == row.version && wanted->place.object == row.cold->object &&
+           wanted->place.offset == row.cold->offset;
+  }
   [[nodiscard]] CallOptions bounds() const { return {.deadline = deadline, .stop = options.stop}; }
 };
 
+std::vector<std::optional<Document>> TieredStore::Impl::read_batch(std::string_view collection,
+                                                                   std::span<const std::string> ids,
+                                                                   const ReadOptions& options) {
+  std::vector<std::optional<Document>> out;
+  out.reserve(ids.size());
+  const auto naming = [&](const std::string& id, const auto& call) {
+    try {
+      return call();
+    } catch (const Error& error) {
+      throw error.with_context("item", collection, id);
+    }
+  };
+  BatchRead batch;
+  for (const std::string& id : ids) {
+    out.push_back(naming(id, [&] { return read(collection, id, options, &batch); }));
+    if (batch.wanted.size() > batch.items.size()) batch.items.push_back(out.size() - 1);
+  }
+  if (batch.items.empty()) return out;
+  CallOptions bounds{.stop = options.stop};
+  if (options.timeout) bounds.deadline = clock_->monotonic() + *options.timeout;
+  const std::vector<detail::BlockRef> fetched = cold_.state().read_many(batch.wanted, bounds);
+  for (std::size_t i = 0; i < batch.items.size(); ++i) {
+    const std::string& id = ids[batch.items[i]];
+    out[batch.items[i]] =
+        naming(id, [&] { return read_fetched(collection, id, options, batch.wanted[i], fetched[i]); });
+  }
+  return out;
+}
+
+std::optional<Document> TieredStore::Impl::read_fetched(std::string_view collection, std::string_view id,
+                                                        const ReadOptions& options,
+                                                        const ColdStorage::State::Wanted& wanted,
+                                                        const detail::BlockRef& fetched) {
+  const std::string key = catalog::document_key(collection, id);
+  ReadCall call = begin_read(collection, id, key, options);
+  call.wanted = &wanted;
+  call.fetched = fetched;
+  return read_through(call);
+}
+
 std::optional<Document> TieredStore::Impl::read(std::string_view collection, std::string_view id,
-                                                const ReadOptions& options) {
+                                                const ReadOptions& options, BatchRead* batch) {
   if (collection.empty() || id.empty() || collection.size() > kMaxCollectionBytes ||
       id.size() > kMaxIdBytes) {
     catalog::check_key(collection, id);
@@ -61,17 +116,24 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
     return Document(std::move(block), StorageTier::hot, StorageTier::hot, now, count, recent, 0ms);
   }
   catalog::check_key(collection, id);
+  ReadCall call = begin_read(collection, id, key.view(), options);
+  call.batch = batch;
+  return read_through(call);
+}
+
+TieredStore::Impl::ReadCall TieredStore::Impl::begin_read(std::string_view collection, std::string_view id,
+                                                          std::string_view key, const ReadOptions& options) {
   ReadCall call{.collection = collection,
                 .id = id,
-                .key = key.view(),
-                .hash = hash,
+                .key = key,
+                .hash = hash_key(key),
                 .options = options,
-                .now = now,
-                .started = sampled ? started : clock_->monotonic(),
+                .now = clock_->coarse_now(),
+                .started = clock_->monotonic(),
                 .deadline = MonotonicTime::max(),
                 .may_promote = options.count_access && options.promote.value_or(true)};
   if (options.timeout) call.deadline = call.started + *options.timeout;
-  return read_through(call);
+  return call;
 }
 
 std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
@@ -100,6 +162,7 @@ std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
     try {
       if (auto document = row->hot() ? read_hot_home(call, *row) : read_cold_home(call, *row))
         return document;
+      if (call.left) return std::nullopt;
       if (last) return read_last_copy(call, *row);
     } catch (const Error& error) {
       // Bytes that changed under us look like damage: the row tells.
@@ -141,18 +204,28 @@ bool TieredStore::Impl::changed_since(std::string_view key, const catalog::Row& 
 }
 
 std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const catalog::Row& row) {
-  metrics_.hot.misses.add();
-  const bool may_admit = call.may_promote && catalog_->pinned_tier(call.key) != StorageTier::cold;
-  if (const auto hit =
-          warm_.get(call.key, row.version, may_admit ? refresher(call, row) : WarmStorage::Loader{})) {
-    if (detail::BlockRef block = decode_warm(call, *hit, row)) {
+  detail::BlockRef block;
+  if (call.was_fetched(row)) {
+    block = call.fetched;
+  } else {
+    const bool may_admit = call.may_promote && catalog_->pinned_tier(call.key) != StorageTier::cold;
+    const auto hit =
+        warm_.get(call.key, row.version, may_admit ? refresher(call, row) : WarmStorage::Loader{});
+    if (!hit && call.batch != nullptr && !row.cold->framed) {
+      call.batch->wanted.push_back({*row.cold, std::string(call.key), row.version});
+      call.left = true;
+      return std::nullopt;
+    }
+    if (hit) block = decode_warm(call, *hit, row);
+    if (block) {
+      metrics_.hot.misses.add();
       return admit(call, row, block, StorageTier::warm);
     }
   }
+  metrics_.hot.misses.add();
   metrics_.warm.misses.add();
-  detail::BlockRef block;
   try {
-    block = cold_.state().read(*row.cold, call.key, row.version, call.bounds());
+    if (!block) block = cold_.state().read(*row.cold, call.key, row.version, call.bounds());
   } catch (const Error& error) {
     if (error.code() == ErrorCode::corrupt) metrics_.damaged_copies.add();
     if (call.options.stale_if_error && error.code() != ErrorCode::cancelled) {

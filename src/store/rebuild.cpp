@@ -1,8 +1,10 @@
 // Rebuilding a catalogue from the cold objects alone.
 #include "base/file_descriptor.hpp"
+#include "base/hash.hpp"
 #include "catalog/spaces.hpp"
 #include "codec/framed_record.hpp"
 #include "codec/segment.hpp"
+#include "cold/object_names.hpp"
 #include "store/impl.hpp"
 
 #include <db4/rebuild.hpp>
@@ -12,6 +14,7 @@
 #include <algorithm>
 #include <deque>
 #include <future>
+#include <map>
 #include <unordered_set>
 
 namespace db4 {
@@ -27,10 +30,7 @@ constexpr Version kVersionGap = 1ULL << 20;
 constexpr auto kOlderCopiesGrace = 7 * 24h;
 constexpr std::uint64_t kMaxSegmentBytes = 4ULL << 30;
 
-bool is_store_id(std::string_view text) {
-  return text.size() == kStoreIdDigits &&
-         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
+bool is_store_id(std::string_view text) { return cold::is_hex(text, kStoreIdDigits); }
 
 std::int64_t to_us(TimePoint when) { return when.time_since_epoch().count(); }
 
@@ -45,6 +45,33 @@ struct Fetched {
 struct Copy {
   std::string key;
   catalog::Row row;
+};
+
+/// Dictionaries that were found, and which collections' records name them.
+class FoundDictionaries final : public codec::DictionarySource {
+ public:
+  std::shared_ptr<const codec::Dictionary> find_dictionary(std::uint32_t id) override {
+    const auto found = by_id_.find(id);
+    return found == by_id_.end() ? nullptr : found->second;
+  }
+  void add(std::shared_ptr<const codec::Dictionary> dictionary) {
+    by_id_.emplace(dictionary->id(), std::move(dictionary));
+  }
+  /// The newest record's is the one that a collection goes on with.
+  void note_use(std::string_view collection, std::uint32_t id, Version version) {
+    if (id == 0) return;
+    Use& use = uses_[std::string(collection)];
+    if (version >= use.version) use = {.id = id, .version = version};
+  }
+  struct Use {
+    std::uint32_t id = 0;
+    Version version = 0;
+  };
+  [[nodiscard]] const std::map<std::string, Use>& uses() const noexcept { return uses_; }
+
+ private:
+  std::map<std::uint32_t, std::shared_ptr<const codec::Dictionary>> by_id_;
+  std::map<std::string, Use> uses_;
 };
 
 class Rebuilder {
@@ -68,6 +95,8 @@ class Rebuilder {
 
   RebuildResult run() {
     const std::string prefix = config_.cold.prefix + result_.store_id + "/";
+    // First of all: records are judged with them.
+    find_dictionaries(prefix);
     std::deque<std::future<Fetched>> ahead;
     const auto take = [&] {
       const Fetched next = ahead.front().get();
@@ -77,6 +106,7 @@ class Rebuilder {
     for (std::string after;;) {
       const ObjectPage page = objects_.list(prefix, after, kListPage, call());
       for (const ObjectInfo& info : page.objects) {
+        if (is_dictionary(info.name, prefix)) continue;
         if (ahead.size() >= options_.concurrency) take();
         ahead.push_back(std::async(std::launch::async, [this, info] { return fetch(info); }));
       }
@@ -88,6 +118,7 @@ class Rebuilder {
       throw Error(ErrorCode::invalid_argument, "there is no object under \"" + prefix + "\"",
                   "check cold.prefix and the store id");
     }
+    for (const auto& [collection, use] : dictionaries_.uses()) catalog_->use_dictionary(collection, use.id);
     look_for_uploads(prefix);
     catalog_->raise_version_floor(highest_ + kVersionGap);
     const catalog::Totals totals = catalog_->totals();
@@ -134,6 +165,47 @@ class Rebuilder {
         ErrorCode::invalid_argument,
         "there are several stores under the prefix \"" + prefix + "\", such as " + ids[0] + " and " + ids[1],
         "say which one is meant (store_id)");
+  }
+
+  [[nodiscard]] static bool is_dictionary(std::string_view name, std::string_view prefix) {
+    return cold::parse_dictionary_name(name.substr(prefix.size())).has_value();
+  }
+
+  void find_dictionaries(const std::string& prefix) {
+    const std::string folder = prefix + std::string(cold::kDictionaryFolder);
+    for (std::string after;;) {
+      const ObjectPage page = objects_.list(folder, after, kListPage, call());
+      for (const ObjectInfo& info : page.objects) {
+        check_stop();
+        if (const auto name =
+                cold::parse_dictionary_name(std::string_view(info.name).substr(prefix.size()))) {
+          look_at_dictionary(info, *name);
+        }
+      }
+      if (!page.more || page.objects.empty()) return;
+      after = page.objects.back().name;
+    }
+  }
+
+  void look_at_dictionary(const ObjectInfo& object, const cold::DictionaryName& name) {
+    const auto bytes = objects_.get(object.name, codec::kMaxStoredDictionaryBytes, call());
+    if (!bytes) return;  // removed since it was listed
+    ++result_.objects;
+    result_.bytes += bytes->size();
+    try {
+      auto dictionary = std::make_shared<const codec::Dictionary>(std::string(as_text(*bytes)));
+      if (to_hex(sha256(*bytes)) != name.sha256 || dictionary->id() != name.id) {
+        throw Error(ErrorCode::corrupt, "its bytes are not those that its name tells of", "");
+      }
+      if (dictionaries_.find_dictionary(name.id)) return catalog_->forget_object(object.name, object.size);
+      catalog_->announce_object(object.name, object.size);
+      catalog_->add_dictionary({.id = name.id, .object = object.name, .bytes = dictionary->bytes()});
+      dictionaries_.add(std::move(dictionary));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::corrupt) throw;
+      ++result_.damaged;
+      doubt(object.name, {}, {}, "this dictionary is left out: " + error.problem());
+    }
   }
 
   /// Runs in threads of their own, so it touches nothing but the object store.
@@ -205,7 +277,9 @@ class Rebuilder {
         check_large(object, record, header);
       } else {
         (void)codec::decode_record(record,
-                                   {.collection = collection, .id = id, .version = header.header.version});
+                                   {.collection = collection, .id = id, .version = header.header.version},
+                                   {.dictionaries = &dictionaries_});
+        dictionaries_.note_use(collection, header.dictionary_id, header.header.version);
       }
       catalog::Row& row = copy.row;
       row.version = header.header.version;
@@ -366,6 +440,7 @@ class Rebuilder {
   ObjectStore& objects_;
   const std::shared_ptr<Clock> clock_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  FoundDictionaries dictionaries_;
   RebuildResult result_;
   std::uint64_t found_ = 0;
   Version highest_ = 0;

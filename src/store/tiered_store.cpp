@@ -121,16 +121,7 @@ std::vector<std::optional<Document>> TieredStore::read_batch(std::string_view co
       throw Error(ErrorCode::too_large, "the batch has " + std::to_string(ids.size()) + " ids",
                   "read at most " + std::to_string(kMaxBatchItems) + " at once");
     }
-    std::vector<std::optional<Document>> out;
-    out.reserve(ids.size());
-    for (const std::string& id : ids) {
-      try {
-        out.push_back(impl_->read(collection, id, options));
-      } catch (const Error& error) {
-        throw error.with_context("item", collection, id);
-      }
-    }
-    return out;
+    return impl_->read_batch(collection, ids, options);
   });
 }
 

@@ -93,6 +93,9 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   if (config.cold.segment_size < 64_KiB || config.cold.segment_size > 1_GiB) {
     refuse("cold.segment_size is out of range", "set it between 64 KiB and 1 GiB");
   }
+  if (config.cold.dictionary_samples < 100 || config.cold.dictionary_samples > 100'000) {
+    refuse("cold.dictionary_samples is out of range", "set it between 100 and 100,000");
+  }
   if (config.cold.upload_expiry < 1min) {
     refuse("cold.upload_expiry is under a minute", "set it to more than the longest upload may rest");
   }

@@ -45,7 +45,7 @@ std::optional<ErrorCode> error_of(const Call& call) {
   }
 }
 
-inline std::optional<ErrorCode> decode_error(std::string_view record, const DecodeLimits& limits = {}) {
+inline std::optional<ErrorCode> decode_error(std::string_view record, const DecodeOptions& limits = {}) {
   return error_of([&] { decode_record(record, identity_of(example_header()), limits); });
 }
 

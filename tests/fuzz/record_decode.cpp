@@ -11,7 +11,7 @@ namespace {
 using namespace db4;
 using namespace db4::codec;
 
-constexpr DecodeLimits kLimits{.max_body_bytes = 1U << 20};
+constexpr DecodeOptions kLimits{.max_body_bytes = 1U << 20};
 
 bool parse(std::string_view record, ParsedHeader& out) {
   return fuzz::succeeds([&] { out = parse_record_header(record); },

@@ -33,12 +33,27 @@ std::string name_of(std::string_view key) {
   return std::string(collection_of(key)) + "/" + std::string(id_of(key));
 }
 
+/// Those of the catalogue.
+struct Dictionaries final : codec::DictionarySource {
+  std::shared_ptr<const codec::Dictionary> find_dictionary(std::uint32_t id) override {
+    const auto found = by_id.find(id);
+    return found == by_id.end() ? nullptr : found->second;
+  }
+  void add(const std::string& object, std::shared_ptr<const codec::Dictionary> dictionary) {
+    objects.emplace(object, dictionary->bytes().size());
+    by_id.emplace(dictionary->id(), std::move(dictionary));
+  }
+  std::map<std::uint32_t, std::shared_ptr<const codec::Dictionary>> by_id = {};
+  std::map<std::string, std::uint64_t> objects = {};
+};
+
 class Audit {
  public:
   Audit(const kv::Engine& engine, ObjectStore& objects) : engine_(engine), objects_(objects) {}
 
   AuditReport run() {
     list_objects();
+    read_dictionaries();
     read_segments();
     for_each(engine_, kRows, [this](const kv::Entry& entry) { check_row(entry); });
     check_bodies();
@@ -70,6 +85,26 @@ class Audit {
       after = page.objects.back().name;
     }
     report_.objects = stored_.size();
+  }
+
+  void read_dictionaries() {
+    for_each(engine_, kDictionaries, [this](const kv::Entry& entry) {
+      if (entry.key[0] != 'D') return;
+      Reader in(std::string_view(entry.value).substr(1));
+      const std::string object(in.sized());
+      const std::string bytes(in.sized());
+      const auto stored = objects_.get(object, bytes.size() + 1);
+      if (!stored || as_text(*stored) != bytes)
+        problem("dictionary " + object + " is not in the object store");
+      dictionaries_.add(object, std::make_shared<const codec::Dictionary>(bytes));
+    });
+    for_each(engine_, kDictionaries, [this](const kv::Entry& entry) {
+      if (entry.key[0] != 'C') return;
+      if (!dictionaries_.find_dictionary(load_fixed<std::uint32_t>(entry.value.data()))) {
+        problem("the dictionary of collection " + entry.key.substr(1) + " is missing");
+      }
+    });
+    report_.dictionaries = dictionaries_.objects.size();
   }
 
   void read_segments() {
@@ -144,7 +179,8 @@ class Audit {
   void check_record(std::string_view what, const std::string& key, const Row& row, std::string_view record) {
     try {
       const detail::BlockRef block = codec::decode_record(
-          record, {.collection = collection_of(key), .id = id_of(key), .version = row.version});
+          record, {.collection = collection_of(key), .id = id_of(key), .version = row.version},
+          {.dictionaries = &dictionaries_});
       if (block->body_size != row.size)
         problem(name_of(key) + ": its " + std::string(what) + "'s size differs");
     } catch (const Error& error) {
@@ -280,7 +316,8 @@ class Audit {
 
   void check_objects() {
     for (const auto& [object, size] : stored_) {
-      if (!alone_.contains(object) && !segments_.contains(object) && !waiting_.contains(object)) {
+      if (!alone_.contains(object) && !segments_.contains(object) && !waiting_.contains(object) &&
+          !dictionaries_.objects.contains(object)) {
         problem("object " + object + " (" + std::to_string(size) + " bytes) is nobody's");
       }
     }
@@ -301,7 +338,8 @@ class Audit {
   void check_counters() {
     auto& objects = totals_.values[static_cast<std::size_t>(Metric::objects)];
     auto& bytes = totals_.values[static_cast<std::size_t>(Metric::object_bytes)];
-    objects = static_cast<std::int64_t>(alone_.size() + segments_.size());
+    objects = static_cast<std::int64_t>(alone_.size() + segments_.size() + dictionaries_.objects.size());
+    for (const auto& [object, length] : dictionaries_.objects) bytes += static_cast<std::int64_t>(length);
     for (const auto& [object, length] : alone_) bytes += static_cast<std::int64_t>(length);
     for (const auto& [object, segment] : segments_) bytes += static_cast<std::int64_t>(segment.facts.bytes);
 
@@ -351,6 +389,7 @@ class Audit {
   AuditReport report_;
   std::map<std::string, std::uint64_t> stored_;
   std::map<std::string, Segment> segments_;
+  Dictionaries dictionaries_;
   std::map<std::string, Row> rows_;
   std::map<std::string, std::uint64_t> alone_;
   std::set<std::string> waiting_;

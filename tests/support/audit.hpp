@@ -20,6 +20,7 @@ struct AuditReport {
   std::size_t intents = 0;
   std::size_t garbage = 0;  ///< entries
   std::size_t segments = 0;
+  std::size_t dictionaries = 0;
   std::size_t sparse = 0;          ///< segments that wait for compaction
   std::size_t empty_segments = 0;  ///< that wait to be looked at
 
