@@ -9,31 +9,11 @@
 # the default of four parts of 8 MiB at once does so always. DB4_TEST_SEED draws other points. Exit 77 and the reason where
 # there is no Ceph.
 seed=${DB4_TEST_SEED:-7}
-unset "${!AWS_@}" "${!DB4_@}" 2>/dev/null || true
-source "$(dirname "${BASH_SOURCE[0]}")/../cli/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../support/counted_ceph.sh"
 size=$((${2:-300} * 1000000)) kills=${3:-10} part_size=${4:-5MiB} concurrency=${5:-1}
-support=$source_folder/tests/support
 max_ratio=1.1
 RANDOM=$((seed % 32768))
 
-stop_servers() {
-  [ -z "${proxy_PID:-}" ] || eval "exec ${proxy[1]}>&-"  # it ends with its input
-  [ ! -d ceph ] || "$support/servers/ceph.sh" stop ceph || true
-}
-trap 'stop_servers; finish' EXIT
-
-"$support/servers/ceph.sh" start ceph >variables 2>why || { code=$?; tail -n 30 why; exit "$code"; }
-. ./variables
-export DB4_COLD_SECRET_KEY=$DB4_TEST_S3_SECRET_KEY
-coproc proxy { exec python3 "$support/counting_proxy.py" "${DB4_TEST_S3_ENDPOINT##*:}" "$work/requests"; }
-read -r proxy_port <&"${proxy[0]}"
-# ask COMMAND...: of the proxy; what it answers.
-ask() {
-  local answer
-  echo "$*" >&"${proxy[1]}"
-  read -r answer <&"${proxy[0]}" || fail "the proxy is gone"
-  echo "$answer"
-}
 # at_store TARGET: what the gateway says to a GET.
 at_store() {
   python3 "$support/servers/s3_request.py" "$DB4_TEST_S3_ENDPOINT" "$DB4_TEST_S3_REGION" "$DB4_TEST_S3_ACCESS_KEY" \
@@ -47,24 +27,15 @@ holds() {
 }
 draw() { echo $(((RANDOM << 15 | RANDOM) % $1)); }
 
-"$db4" init s --set cold.type=s3 --set cold.bucket="$DB4_TEST_S3_BUCKET" --set cold.endpoint="http://127.0.0.1:$proxy_port" \
-  --set cold.region="$DB4_TEST_S3_REGION" --set cold.access_key="$DB4_TEST_S3_ACCESS_KEY" >/dev/null
-export DB4_STORE=s
 head -c "$size" /dev/urandom >video
 holds 0 Key "/$DB4_TEST_S3_BUCKET"
 
-# sending: what is under way in the background, from its beginning or from where it was; its process is in `pid`.
-sending() {
+# go_on: sends it in the background, from its beginning or from where it was.
+go_on() {
   local command=(uploads resume v video)
   [ -n "${begun:-}" ] || command=(upload videos v video --part-size "$part_size" --upload-id v)
   begun=yes
-  bash -c 'echo $$ >pid; exec "$@"' - "$db4" "${command[@]}" --concurrency "$concurrency" --quiet >said 2>&1 &
-}
-# killed WHERE: it ends by a kill.
-killed() {
-  local code=0
-  { wait "$!" || code=$?; } 2>/dev/null  # without the shell's own word of it
-  [ "$code" -eq 137 ] || fail "it should have been killed $1, and ended with $code: $(cat said)"
+  send "${command[@]}" --concurrency "$concurrency"
 }
 
 # The points, counted in bytes that the proxy saw; none in the last twentieth, where an upload may be over already.
@@ -75,7 +46,7 @@ for point in "${points[@]}"; do
   # What a killed process had sent is still counted: that may have been more than was left to this point.
   [ "$point" -gt "$sent" ] || point=$((sent + 1000000 + $(draw 4000000)))
   [ "$(ask kill_at "$point" "$work/pid")" = armed ] || fail "no kill"
-  sending
+  go_on
   killed "at byte $point"
   sent=$(ask total)
   echo "  at byte $point; $sent when it was gone"
@@ -83,10 +54,10 @@ done
 # Twice more where it hurts: a part has arrived, and the object is complete, but db4 was not told.
 for request in "PUT partNumber" "POST uploadId"; do
   [ "$(ask kill_on "$request" "$work/pid")" = armed ] || fail "no kill"
-  sending
+  go_on
   killed "when it was answered $request"
 done
-sending
+go_on
 wait "$!" || fail "the last part of it: $(cat said)"
 sent=$(ask total)
 [ "$(ask killed)" -eq $((kills + 2)) ] || fail "it was killed $(ask killed) times"
