@@ -89,7 +89,7 @@ END
   wait_for 30 python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$rgw_port')" || return 1
   S3_ENDPOINT=http://127.0.0.1:$rgw_port
   S3_TLS_ENDPOINT=https://127.0.0.1:$tls_port
-  python3 "$here/make_bucket.py" "$S3_ENDPOINT" default db4 DB4TESTKEY db4testsecret
+  python3 "$here/s3_request.py" "$S3_ENDPOINT" default DB4TESTKEY db4testsecret PUT /db4
 }
 
 trap 'stop; tail -n 20 "$folder/start.log" >&2' ERR

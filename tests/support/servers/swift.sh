@@ -123,7 +123,7 @@ use = egg:swift#symlink
 END
   run proxy swift-proxy-server "$folder/conf/proxy.conf" --verbose
   S3_ENDPOINT=http://127.0.0.1:$proxy_port
-  wait_for 30 python3 "$here/make_bucket.py" "$S3_ENDPOINT" us-east-1 db4 test:tester testing
+  wait_for 30 python3 "$here/s3_request.py" "$S3_ENDPOINT" us-east-1 test:tester testing PUT /db4
 }
 
 trap 'stop; tail -n 20 "$folder"/*.log >&2' ERR
