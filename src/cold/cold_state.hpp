@@ -105,6 +105,7 @@ class ColdStorage::State : private cold::UploadHooks {
   class FramedReader;
   void before_complete(const UploadSession& session) override;
   bool still_announced(const UploadSession& session) override;
+  bool owns_name(const UploadSession& /*session*/) override { return true; }  // it is drawn
   std::string new_object(const UploadSession& session) override;
   std::optional<Version> already_document(const UploadSession& session) override;
   Version object_ready(const UploadSession& session) override;

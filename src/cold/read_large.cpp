@@ -11,9 +11,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <deque>
-#include <future>
+#include <condition_variable>
+#include <map>
+#include <mutex>
 #include <system_error>
+#include <thread>
 
 namespace db4 {
 namespace {
@@ -82,6 +84,94 @@ class FileInTheMaking {
   std::filesystem::path temporary_;
   FileDescriptor file_;
   bool placed_ = false;
+};
+
+/// Pieces of something large in their order, fetched ahead by some threads. The threads and their buffers
+/// stay the same from piece to piece: allocated anew for each, freed ones would pile up in the allocator's
+/// arenas.
+class PiecesAhead {
+ public:
+  using Fetch = std::function<void(std::uint64_t index, Bytes& piece, const CallOptions& call)>;
+
+  PiecesAhead(std::uint64_t count, std::size_t threads, const std::stop_token& stop, Fetch fetch)
+      : count_(count), ahead_(threads), fetch_(std::move(fetch)), stopped_(stop, [this] { end(); }) {
+    const std::uint64_t wanted = std::min<std::uint64_t>(threads, count);
+    for (std::uint64_t i = 0; i < wanted; ++i) threads_.emplace_back([this] { work(); });
+  }
+  ~PiecesAhead() { end(); }
+  PiecesAhead(const PiecesAhead&) = delete;
+  PiecesAhead& operator=(const PiecesAhead&) = delete;
+
+  /// The next one; nullopt after the last. Throws what fetching any of them threw, and cancelled.
+  std::optional<Bytes> take() {
+    std::unique_lock lock(mutex_);
+    if (taken_ == count_) return std::nullopt;
+    changed_.wait(lock, [this] { return failure_ || ended_.stop_requested() || ready_.contains(taken_); });
+    if (failure_) std::rethrow_exception(failure_);
+    if (ended_.stop_requested()) throw Error(ErrorCode::cancelled, "stopped", "read it again");
+    Bytes piece = std::move(ready_.extract(taken_).mapped());
+    ++taken_;
+    return piece;
+  }
+  /// The buffer of the piece that was taken last; another one is fetched into it.
+  void give_back(Bytes piece) {
+    const std::scoped_lock lock(mutex_);
+    spare_.push_back(std::move(piece));
+    ++done_;
+    changed_.notify_all();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock,
+                    [this] { return ended_.stop_requested() || next_ == count_ || next_ < done_ + ahead_; });
+      if (ended_.stop_requested() || next_ == count_) return;
+      const std::uint64_t index = next_++;
+      Bytes piece;
+      if (!spare_.empty()) {
+        piece = std::move(spare_.back());
+        spare_.pop_back();
+      }
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        fetch_(index, piece, {.stop = ended_.get_token()});
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      if (failure) {
+        // Those that ended because another one did say less.
+        if (!failure_ && !ended_.stop_requested()) failure_ = failure;
+        ended_.request_stop();
+      } else {
+        ready_.emplace(index, std::move(piece));
+      }
+      changed_.notify_all();
+    }
+  }
+  void end() {
+    ended_.request_stop();
+    const std::scoped_lock lock(mutex_);
+    changed_.notify_all();
+  }
+
+  const std::uint64_t count_;
+  const std::uint64_t ahead_;
+  const Fetch fetch_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::stop_source ended_;
+  std::exception_ptr failure_;
+  std::map<std::uint64_t, Bytes> ready_;
+  std::vector<Bytes> spare_;
+  std::uint64_t next_ = 0;
+  std::uint64_t taken_ = 0;
+  std::uint64_t done_ = 0;
+  const std::stop_callback<std::function<void()>> stopped_;
+  std::vector<std::jthread> threads_;  ///< last: joined first
 };
 
 }  // namespace
@@ -191,39 +281,25 @@ std::optional<ReadLargeResult> ColdStorage::State::read_large(std::string_view c
   const FramedReader reader(*this, *row->cold, key, row->version, {.stop = options.stop});
   const std::uint64_t frame = reader.layout().frame_bytes();
   const std::uint64_t piece_frames = std::max<std::uint64_t>(1, kPieceBytes / frame);
-  const std::uint64_t last = end == range.offset ? range.offset / frame : (end + frame - 1) / frame;
-  std::stop_source stop;
-  const std::stop_callback stopped(options.stop, [&stop] { stop.request_stop(); });
-  const CallOptions call{.stop = stop.get_token()};
-  const auto fetch = [&](std::uint64_t first) {
-    const std::uint64_t behind = std::min(first + piece_frames, last);
-    Bytes piece(std::min(behind * frame, row->size) - first * frame);
-    reader.read(first, behind, piece, call);
-    return piece;
-  };
-  std::deque<std::future<Bytes>> ahead;
-  std::uint64_t next = range.offset / frame;
-  std::uint64_t at = next * frame;
+  const std::uint64_t first = range.offset / frame;
+  const std::uint64_t last = end == range.offset ? first : (end + frame - 1) / frame;
+  PiecesAhead pieces((last - first + piece_frames - 1) / piece_frames, options.concurrency, options.stop,
+                     [&](std::uint64_t index, Bytes& piece, const CallOptions& call) {
+                       const std::uint64_t begin = first + index * piece_frames;
+                       const std::uint64_t behind = std::min(begin + piece_frames, last);
+                       piece.resize(std::min(behind * frame, row->size) - begin * frame);
+                       reader.read(begin, behind, piece, call);
+                     });
+  std::uint64_t at = first * frame;
   std::uint64_t done = 0;
-  try {
-    while (next < last || !ahead.empty()) {
-      while (next < last && ahead.size() < options.concurrency) {
-        ahead.push_back(std::async(std::launch::async, fetch, next));
-        next = std::min(next + piece_frames, last);
-      }
-      const Bytes piece = ahead.front().get();
-      ahead.pop_front();
-      if (options.stop.stop_requested()) throw Error(ErrorCode::cancelled, "stopped", "read it again");
-      const std::uint64_t from = std::max(range.offset, at) - at;
-      const std::uint64_t to = std::min<std::uint64_t>(end - at, piece.size());
-      sink(ByteView(piece).subspan(from, to - from));
-      done += to - from;
-      at += piece.size();
-      if (options.on_progress) options.on_progress(done, result.bytes);
-    }
-  } catch (...) {
-    stop.request_stop();  // the futures' destructors wait for what is under way
-    throw;
+  while (std::optional<Bytes> piece = pieces.take()) {
+    const std::uint64_t from = std::max(range.offset, at) - at;
+    const std::uint64_t to = std::min<std::uint64_t>(end - at, piece->size());
+    sink(ByteView(*piece).subspan(from, to - from));
+    done += to - from;
+    at += piece->size();
+    pieces.give_back(std::move(*piece));
+    if (options.on_progress) options.on_progress(done, result.bytes);
   }
   return result;
 }

@@ -166,6 +166,11 @@ UploadResult UploadEngine::run(UploadSession session, const ByteSource& source,
     }
     save(session, MultipartUploadState::completed);
     sessions_->clear_receipts(session.upload_id);
+    try {
+      abort_unnoted(session);
+    } catch (const Error&) {
+      // The document is there. What is left has no parts, and clean_up reports it.
+    }
   } catch (const Error& error) {
     bool to_be_aborted = false;
     {
@@ -200,15 +205,34 @@ UploadResult UploadEngine::run(UploadSession session, const ByteSource& source,
 }
 
 void UploadEngine::abort_at_store(const UploadSession& session) {
-  if (session.store_upload_id.empty()) return;
-  for (int tries = 0;; ++tries) {
+  for (int tries = 0; !session.store_upload_id.empty(); ++tries) {
     objects_->abort_multipart(session.object, session.store_upload_id);
     const auto left = objects_->list_parts(session.object, session.store_upload_id, 0, 1);
-    if (!left || left->parts.empty()) return;
+    if (!left || left->parts.empty()) break;
     if (tries == kMaxAbortTries) {
       throw Error(ErrorCode::unavailable, "the object store still lists parts of the aborted upload",
                   "abort it again later");
     }
+  }
+  abort_unnoted(session);
+}
+
+void UploadEngine::abort_unnoted(const UploadSession& session) {
+  if (session.object_size == 0 || !hooks_.owns_name(session)) return;
+  PendingUpload after;
+  for (;;) {
+    PendingUploadPage page;
+    try {
+      page = objects_->list_multipart(session.object, after, kSessionPage);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::unsupported) return;
+      throw;
+    }
+    for (const PendingUpload& upload : page.uploads) {
+      if (upload.name == session.object) objects_->abort_multipart(upload.name, upload.upload_id);
+    }
+    if (!page.more || page.uploads.empty()) return;
+    after = page.uploads.back();
   }
 }
 

@@ -20,6 +20,9 @@ class UploadHooks {
   /// Of a session that is being completed already: whether what before_complete did still stands. Where it
   /// does not, the upload starts anew, with the name from new_object.
   virtual bool still_announced(const UploadSession& /*session*/) { return true; }
+  /// Whether no other session ever gets this session's object name: whatever is being uploaded under it is
+  /// the session's own.
+  virtual bool owns_name(const UploadSession& /*session*/) { return false; }
   virtual std::string new_object(const UploadSession& session) { return session.object; }
   /// The version of the document that the object has become, where the session could not say so any more.
   virtual std::optional<Version> already_document(const UploadSession& /*session*/) { return std::nullopt; }
@@ -61,6 +64,9 @@ class UploadEngine {
   std::string draw_id() const;
   UploadResult run(UploadSession session, const ByteSource& source, const UploadOptions& options);
   void abort_at_store(const UploadSession& session);
+  /// Uploads that were begun for the session, and of which it does not know: the process died before it could
+  /// note the id, or the answer was lost and the request repeated.
+  void abort_unnoted(const UploadSession& session);
   UploadSession counted(UploadSession session);
   void save(UploadSession& session, MultipartUploadState state, std::string error = {});
 

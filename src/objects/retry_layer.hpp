@@ -44,7 +44,8 @@ class RetryBudget {
 ///    versions, and no conflict with oneself.
 ///  * complete_multipart: where the store knows no such upload (any more), and an object of that name and the
 ///    parts' size is there, the call is done.
-///  * begin_multipart may leave an upload behind that nobody knows: cleaning up by list_multipart aborts it.
+///  * begin_multipart may leave an upload behind that nobody knows: cold's uploads look for such by
+///    list_multipart when they end.
 ///  * remove says that there was an object, since it cannot know.
 /// Everything else can be done twice. Thread-safe.
 class RetryLayer final : public AroundLayer<RetryLayer> {

@@ -211,6 +211,54 @@ TEST_F(LargeDocumentTest, ResumesInAStoreThatWasOpenedAnew) {
 }
 
 /// A frame ends with the checksum of its content: no sum over both may be blind to another content.
+TEST_F(LargeDocumentTest, AnUploadThatWasBegunAndNotNotedIsNotLeftBehind) {
+  faulty_->script(ObjectOperation::begin_multipart, {FaultPoint::after});
+  EXPECT_THROW(write({.upload_id = "up"}), Error);
+  ASSERT_EQ(memory_->list_multipart("", {}, 10).uploads.size(), 1U);
+  cold().resume_upload("up", ByteSource::bytes(content_));
+  EXPECT_TRUE(read() == content_);
+  expect_clean();
+
+  faulty_->script(ObjectOperation::begin_multipart, {FaultPoint::after});
+  EXPECT_THROW(write({.upload_id = "up2"}), Error);
+  ASSERT_EQ(memory_->list_multipart("", {}, 10).uploads.size(), 1U);
+  EXPECT_TRUE(cold().abort_upload("up2"));
+  expect_clean();
+}
+
+TEST_F(LargeDocumentTest, AStoreThatCannotListUploadsEndsOneAllTheSame) {
+  faulty_->script(ObjectOperation::list_multipart, {FaultPoint::before});
+  write();
+  EXPECT_TRUE(read() == content_);
+}
+
+TEST_F(LargeDocumentTest, AReadThatIsStoppedOrFailsEndsAtOnce) {
+  const Bytes large = content_of(40'000'000);
+  cold().write_large("videos", "large", ByteSource::bytes(large), {.part_size = 16'000'000});
+  for (const std::size_t concurrency : {1U, 2U, 4U}) {
+    std::stop_source stop;
+    std::uint64_t seen = 0;
+    const auto read = [&](const std::function<void()>& then) {
+      seen = 0;
+      cold().read_large("videos", "large",
+                        [&](ByteView bytes) {
+                          seen += bytes.size();
+                          then();
+                        },
+                        {}, {.concurrency = concurrency, .stop = stop.get_token()});
+    };
+    EXPECT_THROW(read([] { throw std::runtime_error("full"); }), std::runtime_error);
+    EXPECT_LT(seen, 20'000'000U);
+    faulty_->fail_nth(ObjectOperation::get_range, 4, FaultPoint::before);
+    EXPECT_THROW(read([] {}), Error);
+    faulty_->clear_faults();
+    EXPECT_NO_THROW(read([] {}));
+    EXPECT_EQ(seen, large.size());
+    EXPECT_THROW(read([&] { stop.request_stop(); }), Error);
+    EXPECT_LT(seen, 20'000'000U);
+  }
+}
+
 TEST_F(LargeDocumentTest, RefusesToResumeASourceOfWhichAWholeFrameChanged) {
   faulty_->fail_nth(ObjectOperation::put_part, 4, FaultPoint::before);
   error_of([&] { write({.concurrency = 1, .upload_id = "up"}); });

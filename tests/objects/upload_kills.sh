@@ -42,6 +42,10 @@ go_on() {
 mapfile -t points < <(for _ in $(seq "$kills"); do draw $((size - size / 20)); done | sort -n)
 echo "seed $seed: $kills kills of $((size / 1000000)) MB in parts of $part_size, $concurrency at once"
 begun_at=$SECONDS sent=0
+# First when the gateway has begun an upload, and db4 was not told which.
+[ "$(ask kill_on "POST uploads=" "$work/pid")" = armed ] || fail "no kill"
+go_on
+killed "when it was answered POST uploads"
 for point in "${points[@]}"; do
   # What a killed process had sent is still counted: that may have been more than was left to this point.
   [ "$point" -gt "$sent" ] || point=$((sent + 1000000 + $(draw 4000000)))
@@ -51,7 +55,7 @@ for point in "${points[@]}"; do
   sent=$(ask total)
   echo "  at byte $point; $sent when it was gone"
 done
-# Twice more where it hurts: a part has arrived, and the object is complete, but db4 was not told.
+# And where it hurts most: a part has arrived, and the object is complete, but db4 was not told.
 for request in "PUT partNumber" "POST uploadId"; do
   [ "$(ask kill_on "$request" "$work/pid")" = armed ] || fail "no kill"
   go_on
@@ -60,7 +64,7 @@ done
 go_on
 wait "$!" || fail "the last part of it: $(cat said)"
 sent=$(ask total)
-[ "$(ask killed)" -eq $((kills + 2)) ] || fail "it was killed $(ask killed) times"
+[ "$(ask killed)" -eq $((kills + 3)) ] || fail "it was killed $(ask killed) times"
 seconds=$((SECONDS - begun_at))
 
 # It is the file.
