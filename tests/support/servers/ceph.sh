@@ -56,7 +56,7 @@ keyring = $folder/keyring
 mon_data = $folder/mon
 osd_data = $folder/osd
 osd_objectstore = memstore
-memstore_device_bytes = 4294967296
+memstore_device_bytes = 8589934592
 osd_pool_default_size = 1
 osd_pool_default_min_size = 1
 osd_pool_default_pg_num = 4
@@ -72,6 +72,10 @@ pid_file = $folder/osd.pid
 [client.rgw]
 pid_file = $folder/rgw.pid
 rgw_frontends = beast endpoint=127.0.0.1:$rgw_port ssl_endpoint=127.0.0.1:$tls_port ssl_certificate=$folder/server.pem
+# What is overwritten goes at once, not after two hours: it is all in memory.
+rgw_gc_obj_min_wait = 1
+rgw_gc_processor_period = 1
+rgw_gc_processor_max_time = 1
 END
   local options=(-c "$conf" --setuser "$(id -un)" --setgroup "$(id -gn)")
   monmaptool --create --fsid "$fsid" --addv m "[v2:127.0.0.1:$mon_port]" "$folder/map" >/dev/null
