@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <system_error>
 #include <thread>
 
 namespace db4 {
@@ -75,7 +76,11 @@ std::vector<detail::BlockRef> ColdStorage::State::read_many(std::span<const Want
     }
   };
   std::vector<std::jthread> helpers;
-  for (std::size_t i = 1; i < std::min(kMaxGroupFetches, groups.size()); ++i) helpers.emplace_back(work);
+  try {
+    for (std::size_t i = 1; i < std::min(kMaxGroupFetches, groups.size()); ++i) helpers.emplace_back(work);
+  } catch (const std::system_error&) {
+    // No more threads to be had: those that are there do it all.
+  }
   work();
   return out;
 }

@@ -96,7 +96,11 @@ class PiecesAhead {
   PiecesAhead(std::uint64_t count, std::size_t threads, const std::stop_token& stop, Fetch fetch)
       : count_(count), ahead_(threads), fetch_(std::move(fetch)), stopped_(stop, [this] { end(); }) {
     const std::uint64_t wanted = std::min<std::uint64_t>(threads, count);
-    for (std::uint64_t i = 0; i < wanted; ++i) threads_.emplace_back([this] { work(); });
+    try {
+      for (std::uint64_t i = 0; i < wanted; ++i) threads_.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {
+      if (threads_.empty()) throw;  // fewer will do
+    }
   }
   ~PiecesAhead() { end(); }
   PiecesAhead(const PiecesAhead&) = delete;
