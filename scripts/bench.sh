@@ -6,7 +6,8 @@
 #
 # Without --quick at most a quarter of an hour on two cores; --quick takes some two minutes, --tiny shows that all runs.
 # --dir: where the databases go (the system's temporary folder): on the disk you care about, with 10 GB free for the full
-# run. --only: hot_reads, tier_reads, writes, lifecycle, ten_million, engines or object_store; may be given several times. object_store runs only where it is named.
+# run. --only: hot_reads, tier_reads, writes, lifecycle, ten_million, engines, object_store or shared; may be
+# given several times. The last two start servers, and run only where they are named.
 # --json: all results in one file; --html: one page that needs no network; --markdown: the tables.
 quick=() parent=${TMPDIR:-/tmp} only=() outputs=()
 while [ $# -gt 0 ]; do
@@ -34,7 +35,9 @@ build release -DDB4_BUILD_BENCHMARKS=ON -- db4_benchmarks
 # The databases are in there too, so that a run that is interrupted leaves nothing behind.
 results=$(mktemp -d -p "$parent" db4-bench.XXXXXX)
 servers=$PWD/tests/support/servers
+source "$servers/postgres.sh"
 finish() {
+  postgres_stop "$results/postgres" || true
   [ ! -d "$results/ceph" ] || "$servers/ceph.sh" stop "$results/ceph" || true
   rm -rf "$results"
 }
@@ -48,11 +51,19 @@ start_server() {
   . "$results/ceph.variables"
   set +a
 }
+start_postgres() {
+  [ -z "${DB4_TEST_POSTGRES_URL:-}" ] || return 0
+  scripts/packages.sh test || return 0
+  chmod 755 "$results"
+  postgres_fsync=on postgres_start "$results/postgres" || return 0
+  export DB4_TEST_POSTGRES_URL=$postgres_url
+}
 files=()
 for name in "${only[@]}"; do
   [ -x "build/release/bin/db4_bench_$name" ] || { echo "bench.sh: there is no benchmark '$name'" >&2; exit 2; }
   say "$name"
   [ "$name" != object_store ] || start_server
+  [ "$name" != shared ] || start_postgres
   "build/release/bin/db4_bench_$name" "${quick[@]}" --dir "$results" --json "$results/$name.json"
   files+=("$results/$name.json")
 done

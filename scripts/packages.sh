@@ -8,8 +8,9 @@ set -euo pipefail
 
 declare -A sets=(
   [build]="g++ cmake ninja-build ccache pkg-config librocksdb-dev libsqlite3-dev libzstd-dev libdeflate-dev libssl-dev
-           libsimdjson-dev libcurl4-openssl-dev libpugixml-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev"
-  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 groff-base python3 jq zsh fish"
+           libsimdjson-dev libcurl4-openssl-dev libpugixml-dev libpq-dev nlohmann-json3-dev libcli11-dev
+           libtomlplusplus-dev"
+  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 groff-base python3 jq zsh fish postgresql"
   [browser]="chromium"
   [servers]="radosgw ceph-mon ceph-osd ceph-common ceph-base swift-proxy swift-account swift-container swift-object
              memcached s3cmd rclone"

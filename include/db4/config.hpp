@@ -60,6 +60,21 @@ struct HotConfig {
   Durability durability = Durability::disk;
   /// How long a write waits for room at max_size before it throws resource_exhausted.
   std::chrono::milliseconds full_timeout = 10s;
+
+  // HotType::postgres; docs/postgres.md.
+  /// "postgresql://user@host:5432/database?sslmode=verify-full", or libpq's "host=... dbname=...". What it
+  /// leaves open libpq takes from its environment variables and ~/.pgpass.
+  std::string url = {};
+  Secret password = {};
+  /// Where the tables are; created where it is missing. Several stores may share a database.
+  std::string schema = "db4";
+  /// Connections for reading; more reads wait for one. One more is for commits.
+  std::size_t max_connections = 8;
+  std::chrono::milliseconds connect_timeout = 5s;
+  /// One call to the database, with all that it repeats where a connection is lost, takes at most this long.
+  std::chrono::milliseconds timeout = 15s;
+  /// Wall times are those of the server's clock, so that nodes whose clocks differ agree on what is due.
+  bool follow_server_clock = true;
 };
 
 /// The warm tier: a cache of copies, which may be lost.
@@ -195,6 +210,9 @@ struct TieringConfig {
   std::chrono::milliseconds max_duration_per_run = 30s;
   /// How long the version of a removed document is remembered in a row of its own.
   std::chrono::milliseconds tombstone_retention = 7_days;
+  /// Over a shared catalogue: a node that is about to move a document keeps the others from it for so long.
+  /// Longer than a run; a dead node's documents are looked at by others after it.
+  std::chrono::milliseconds claim_lease = 10min;
 };
 
 /// What AccessPatternTracker remembers, and for how long.

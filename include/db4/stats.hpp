@@ -74,7 +74,9 @@ struct MoveStats {
   std::uint64_t failed = 0;
   std::uint64_t bytes = 0;
   std::uint64_t runs = 0;
-  std::uint64_t stopped_runs = 0;        ///< of these: given up because the cold tier was away
+  std::uint64_t stopped_runs = 0;  ///< of these: given up because the cold tier was away
+  std::uint64_t claims = 0;       ///< demotions that this node kept other nodes from, over a shared catalogue
+  std::uint64_t lost_claims = 0;  ///< that another node had first
   std::uint64_t promotions_skipped = 0;  ///< on read, for want of room in hot
 };
 

@@ -45,6 +45,7 @@ class Db4StorageConan(ConanFile):
         self.requires("nlohmann_json/[>=3.11 <4]", transitive_headers=True)
         self.requires("rocksdb/[>=7.8]")
         self.requires("sqlite3/[>=3.40 <4]")
+        self.requires("libpq/[>=14]")
         self.requires("zstd/[>=1.5 <1.6]")
         self.requires("libdeflate/[>=1.14 <2]")
         self.requires("openssl/[>=3.0 <4]")

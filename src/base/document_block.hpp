@@ -22,6 +22,9 @@ struct DocumentBlock {
   std::atomic<std::uint64_t> base_access_count{0};
   /// Accesses in this half of access_window and the one before, with the half's number: see count_recent.
   std::atomic<std::uint64_t> recent{0};
+  /// When the catalogue was last known to have this version (monotonic, nanoseconds); of one that many nodes
+  /// share.
+  std::atomic<std::int64_t> current_at_ns{0};
   /// S3-FIFO's use counter (0 to 3).
   std::atomic<std::uint8_t> use_count{0};
   std::uint8_t collection_size = 0;

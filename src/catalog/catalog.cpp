@@ -4,6 +4,7 @@
 #include "base/hash.hpp"
 #include "catalog/access.hpp"
 #include "catalog/garbage.hpp"
+#include "catalog/meta.hpp"
 #include "catalog/spaces.hpp"
 #include "codec/record.hpp"
 
@@ -12,30 +13,10 @@
 namespace db4::catalog {
 namespace {
 
-/// The node of a store on one machine; past one machine each process draws its own.
-constexpr std::uint64_t kLocalNode = 0;
 constexpr std::size_t kAccessBatch = 1000;
 constexpr std::size_t kChangesPage = 1000;
 /// Far over stats.max_samples' own limit.
 constexpr std::size_t kMaxSamples = 1'000'000;
-
-template <typename Integer>
-std::string encoded(Integer value) {
-  std::string out;
-  put_fixed(out, value);
-  return out;
-}
-
-template <typename Integer>
-std::optional<Integer> read_meta(const kv::Engine& engine, std::string_view key) {
-  const auto value = engine.get(kMeta, key);
-  if (!value) return std::nullopt;
-  if (value->size() != sizeof(Integer)) {
-    throw Error(ErrorCode::corrupt, "the catalogue's entry '" + std::string(key) + "' is damaged",
-                "check the disk, and restore the hot folder from a backup");
-  }
-  return load_fixed<Integer>(value->data());
-}
 
 std::string drawn_id(RandomSource& random) {
   std::string bytes;
@@ -51,13 +32,6 @@ std::string from_hex(std::string_view digits) {
     bytes.push_back(static_cast<char>(value(digits[i]) * 16 + value(digits[i + 1])));
   }
   return bytes;
-}
-
-std::string change_key_prefix(std::uint64_t node, std::uint64_t epoch) {
-  std::string out;
-  put_big_endian(out, node);
-  put_big_endian(out, epoch);
-  return out;
 }
 
 void lower_to(std::atomic<std::int64_t>& value, std::int64_t to) noexcept {
@@ -96,7 +70,11 @@ class Catalog::Announcement {
 
 Catalog::Catalog(std::unique_ptr<kv::Engine> engine, std::shared_ptr<Clock> clock, RandomSource& random,
                  CatalogOptions options)
-    : engine_(std::move(engine)), queue_(*engine_), clock_(std::move(clock)), options_(std::move(options)) {
+    : engine_(std::move(engine)),
+      queue_(*engine_),
+      clock_(std::move(clock)),
+      options_(std::move(options)),
+      shared_(engine_->shared()) {
   open_meta(random);
   load_pins();
 }
@@ -111,10 +89,19 @@ void Catalog::raise_version_floor(std::uint64_t to) {
 }
 
 void Catalog::open_meta(RandomSource& random) {
+  // Another node may make the store at the same moment: then it is there when we look again.
+  while (!try_open_meta(random)) {
+  }
+  if (shared_) register_node();
+}
+
+bool Catalog::try_open_meta(RandomSource& random) {
   kv::Batch batch;
+  is_new_ = false;
   if (const auto format = read_meta<std::uint32_t>(*engine_, kFormatKey); !format) {
     is_new_ = true;
     store_id_ = options_.new_store_id.empty() ? drawn_id(random) : from_hex(options_.new_store_id);
+    batch.require_absent(kMeta, std::string(kFormatKey));
     batch.put(kMeta, std::string(kFormatKey), encoded(kCatalogFormat));
     batch.put(kMeta, std::string(kStoreIdKey), store_id_);
     batch.put(kMeta, std::string(kVersionFloorKey), encoded(std::uint64_t{0}));
@@ -126,14 +113,28 @@ void Catalog::open_meta(RandomSource& random) {
   } else {
     store_id_ = engine_->get(kMeta, kStoreIdKey).value_or("");
     floor_ = read_meta<std::uint64_t>(*engine_, kVersionFloorKey).value_or(0);
-    watermark_us_ = read_meta<std::int64_t>(*engine_, kWatermarkKey).value_or(0);
+    if (!shared_) watermark_us_ = read_meta<std::int64_t>(*engine_, kWatermarkKey).value_or(0);
   }
   store_id_ = to_hex(as_bytes(store_id_));
-  // A new epoch at every open: change entries of different lives never mix, though the sequence starts anew.
-  const std::uint64_t epoch = read_meta<std::uint64_t>(*engine_, kEpochKey).value_or(0) + 1;
-  batch.put(kMeta, std::string(kEpochKey), encoded(epoch));
-  change_prefix_ = change_key_prefix(kLocalNode, epoch);
-  queue_.commit(batch, options_.durability);
+  // A new epoch at every open, or a new node: change entries of different lives never mix, though the
+  // sequence starts anew.
+  if (shared_) {
+    while (node_ == 0) node_ = random.next_u64();
+  } else {
+    epoch_ = read_meta<std::uint64_t>(*engine_, kEpochKey).value_or(0) + 1;
+    batch.put(kMeta, std::string(kEpochKey), encoded(epoch_));
+  }
+  change_prefix_ = change_key_prefix(node_, epoch_);
+  return batch.empty() || queue_.commit(batch, options_.durability).committed();
+}
+
+void Catalog::refresh_floor() {
+  if (!shared_) return;
+  const std::uint64_t floor = read_meta<std::uint64_t>(*engine_, kVersionFloorKey).value_or(0);
+  // It only rises, and our own commits may have raised it since.
+  std::uint64_t known = floor_.load();
+  while (known < floor && !floor_.compare_exchange_weak(known, floor)) {
+  }
 }
 
 std::optional<Row> Catalog::find(std::string_view key) const {
@@ -187,13 +188,23 @@ std::vector<std::string> Catalog::scan_keys(std::string begin, std::string end, 
 }
 
 void Catalog::prepare(ChangeSet& set) {
+  if (shared_) {
+    // As of now, not of when it is committed: another node may follow before we hear of it.
+    const std::int64_t now_ns = clock_->monotonic().count();
+    for (const RowChange& change : set.changes_) {
+      if (change.block) change.block->current_at_ns = now_ns;
+    }
+  }
   if (set.raised_floor_ != 0) {
     set.batch_.put(kMeta, std::string(kVersionFloorKey), encoded(set.raised_floor_));
   }
-  set.batch_.on_committed = [this, &set] {
+  set.batch_.on_committed = [this, &set](const kv::Outcome& outcome) {
     // On the committing thread, in commit order.
     if (set.raised_floor_ != 0) floor_.store(set.raised_floor_, std::memory_order_release);
-    appended_changes_.fetch_add(set.changes_.size(), std::memory_order_relaxed);
+    // Numbered by the engine, in the order in which they were staged.
+    std::uint64_t sequence = outcome.first_sequence;
+    for (RowChange& change : set.changes_) change.sequence = sequence++;
+    if (!set.changes_.empty()) appended_changes_.store(sequence - 1, std::memory_order_relaxed);
     note_filed(set);
     for (ChangeListener* listener : listeners_) {
       for (const RowChange& change : set.changes_) listener->on_applied(change);
@@ -218,7 +229,9 @@ void Catalog::note_filed(const ChangeSet& set) noexcept {
 bool Catalog::commit(ChangeSet& set, std::optional<Durability> durability) {
   prepare(set);
   const Announcement announcement(listeners_, {&set, 1});
-  return queue_.commit(set.batch_, durability.value_or(options_.durability)).committed();
+  const bool committed = queue_.commit(set.batch_, durability.value_or(options_.durability)).committed();
+  if (!committed) refresh_floor();
+  return committed;
 }
 
 std::vector<bool> Catalog::commit_all(std::span<ChangeSet> sets, std::optional<Durability> durability) {
@@ -233,6 +246,7 @@ std::vector<bool> Catalog::commit_all(std::span<ChangeSet> sets, std::optional<D
   for (const kv::Outcome& outcome : queue_.commit_all(batches, durability.value_or(options_.durability))) {
     out.push_back(outcome.committed());
   }
+  if (std::find(out.begin(), out.end(), false) != out.end()) refresh_floor();
   return out;
 }
 
@@ -255,6 +269,7 @@ std::vector<DueEntry> Catalog::due(std::int64_t from_us, std::int64_t until_us, 
 }
 
 void Catalog::raise_watermark(std::int64_t to_us) {
+  if (shared_) return;
   to_us = std::min(to_us, earliest_filed_us_.exchange(kNothingFiled));
   if (watermark_us_.load() >= to_us) return;
   watermark_us_.store(to_us);
@@ -379,7 +394,9 @@ void Catalog::trim_changes() {
   kv::Batch batch;
   const std::size_t kept_of_earlier =
       options_.kept_changes - std::min<std::uint64_t>(options_.kept_changes, appended);
-  const bool done = trim_earlier_lives(kept_of_earlier, batch) && trim_this_life(appended, batch);
+  // Those of other nodes are theirs to trim, and those of dead ones go with these.
+  const bool done =
+      (shared_ || trim_earlier_lives(kept_of_earlier, batch)) && trim_this_life(appended, batch);
   if (!batch.operations.empty()) queue_.commit(batch, std::min(options_.durability, Durability::process));
   if (done) trimmed_at_ = appended;
 }

@@ -70,6 +70,14 @@ struct StoredDictionary {
   std::string bytes;
 };
 
+/// An entry of the changes space: what every commit appends for each row that it changes.
+struct ChangeEntry {
+  std::uint64_t sequence = 0;
+  std::string key;  ///< the document's
+  Version version = 0;
+  std::uint64_t revision = 0;
+};
+
 struct ScannedRow {
   std::string key;
   Row row;
@@ -84,6 +92,26 @@ class Catalog {
   ~Catalog();
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
+
+  // -- nodes (nodes.cpp): of a catalogue that several processes have open at once --
+  /// Whether others may change it meanwhile.
+  [[nodiscard]] bool shared() const noexcept { return shared_; }
+  /// This opening among those of all nodes; with the number of a change it names the change for ever.
+  [[nodiscard]] std::uint64_t node() const noexcept { return node_; }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  /// Changes that a node made after the one of that number, in order. Those that were trimmed are missing:
+  /// the first one's number tells.
+  [[nodiscard]] std::vector<ChangeEntry> changes_of(std::uint64_t node, std::uint64_t epoch,
+                                                    std::uint64_t after, std::size_t limit) const;
+  /// Takes over what others may have changed of that which is kept in memory (pins, the version floor), tells
+  /// them that this node lives, and once in a while clears away after those that do not. Does nothing where
+  /// the catalogue is not shared.
+  void look_around();
+  /// Keeps others from the same work for so long, or until this node takes it again: false where another one
+  /// has it. Always true where the catalogue is not shared.
+  bool take_lease(std::string_view work, std::chrono::microseconds duration);
+  /// The wall clock of the server that all share; nullopt where there is none.
+  [[nodiscard]] std::optional<TimePoint> server_time() const { return engine_->server_time(); }
 
   /// Before the first commit, and not thread-safe.
   void add_listener(ChangeListener* listener) { listeners_.push_back(listener); }
@@ -119,7 +147,7 @@ class Catalog {
   [[nodiscard]] std::vector<DueEntry> due(std::int64_t from_us, std::int64_t until_us, std::size_t limit,
                                           std::string_view after_key = {}) const;
   /// Everything before it has been dealt with. Entries are never filed before it; one whose commit was
-  /// overtaken by it takes it back.
+  /// overtaken by it takes it back. Always 0 where the catalogue is shared: another node may file anywhere.
   [[nodiscard]] std::int64_t watermark_us() const noexcept {
     return watermark_us_.load(std::memory_order_acquire);
   }
@@ -244,6 +272,11 @@ class Catalog {
   friend class ChangeSet;
   class Announcement;
   void open_meta(RandomSource& random);
+  bool try_open_meta(RandomSource& random);
+  /// The floor may have been raised by another node, which makes changes fail that were planned below it.
+  void refresh_floor();
+  void register_node();
+  void remove_dead_nodes();
   /// Whether no row changed meanwhile; else nothing was added.
   bool add_access(std::span<const KeyAccess> figures);
   void load_pins();
@@ -260,9 +293,15 @@ class Catalog {
   std::shared_ptr<Clock> clock_;
   const CatalogOptions options_;
   std::vector<ChangeListener*> listeners_;
+  const bool shared_;
   std::string store_id_;
   bool is_new_ = false;
+  std::uint64_t epoch_ = 1;
+  std::uint64_t node_ = 0;  ///< 0 of a store on one machine; else drawn at every opening
   std::string change_prefix_;
+  std::mutex nodes_mutex_;
+  MonotonicTime registered_at_{};  ///< when the others were last told that this node lives
+  MonotonicTime looked_for_dead_at_{};
   std::mutex access_mutex_;
   std::mutex pins_commit_mutex_;  ///< one change of the pins at a time
   mutable std::mutex pins_mutex_;

@@ -19,8 +19,9 @@ struct RowChange {
   std::string key;
   std::uint64_t hash = 0;
   std::optional<Row> before;
-  std::optional<Row> after;  ///< nullopt: the row was purged
-  detail::BlockRef block;    ///< the body, where the changer had it at hand and the document's home is hot
+  std::optional<Row> after;    ///< nullopt: the row was purged
+  detail::BlockRef block;      ///< the body, where the changer had it at hand and the document's home is hot
+  std::uint64_t sequence = 0;  ///< of its entry in the changes space; on_applied alone has it
 };
 
 /// Hears of every row change. Callbacks must not throw, block or commit.

@@ -28,6 +28,7 @@ void Catalog::load_pins() {
        engine_->scan({.space = kPins, .begin = {}, .end = {}, .limit = kMaxPins, .max_bytes = 1ULL << 30})) {
     pins.push_back(decode_pin(entry.key, entry.value));
   }
+  const std::scoped_lock lock(pins_mutex_);
   has_pins_ = !pins.empty();
   pins_ = std::make_shared<const PinTable>(std::move(pins));
 }
@@ -46,6 +47,7 @@ std::optional<StorageTier> Catalog::pinned_tier(std::string_view key) const {
 
 void Catalog::put_pin(Pin pin) {
   const std::scoped_lock one_at_a_time(pins_commit_mutex_);
+  if (shared_) load_pins();
   std::vector<StoredPin> all = pins()->all();
   std::erase_if(all, same_target(pin.collection, pin.scope, pin.id));
   if (all.size() >= kMaxPins) {
@@ -63,6 +65,7 @@ void Catalog::put_pin(Pin pin) {
 
 bool Catalog::remove_pin(std::string_view collection, PinScope scope, std::string_view id) {
   const std::scoped_lock one_at_a_time(pins_commit_mutex_);
+  if (shared_) load_pins();
   std::vector<StoredPin> all = pins()->all();
   if (std::erase_if(all, same_target(collection, scope, id)) == 0) return false;
   kv::Batch batch;
@@ -81,6 +84,7 @@ bool Catalog::remove_pin(std::string_view collection, PinScope scope, std::strin
 void Catalog::note_applied(std::span<const StoredPin> progress) {
   if (progress.empty()) return;
   const std::scoped_lock one_at_a_time(pins_commit_mutex_);
+  if (shared_) load_pins();
   std::vector<StoredPin> all = pins()->all();
   kv::Batch batch;
   for (const StoredPin& made : progress) {

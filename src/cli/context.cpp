@@ -46,6 +46,8 @@ std::unique_ptr<TieredStore> Context::open_store() const {
 
 std::unique_ptr<TieredStore> Context::open_alone(const std::string& work) const {
   const TieredStoreConfig config = settings().config();
+  // A shared one is opened beside whoever has it.
+  if (config.hot.type == HotType::postgres) return open_waiting(config, wait(), stop());
   if (const auto live = LiveClient::connect(config.hot.path)) {
     const auto stats = nlohmann::json::parse(live->run(R"({"op":"stats"})", {}, stop()).json);
     throw Error(ErrorCode::locked,

@@ -160,7 +160,7 @@ Setting secret(std::string key, Config C::*section, Secret Config::*field, std::
 void add_hot(std::vector<Setting>& all) {
   using H = HotConfig;
   const auto s = &C::hot;
-  all.push_back(words("hot.type", s, &H::type, {HotType::rocksdb, HotType::sqlite},
+  all.push_back(words("hot.type", s, &H::type, {HotType::rocksdb, HotType::sqlite, HotType::postgres},
                       "the engine; not to be changed later"));
   all.push_back(bytes("hot.max_size", s, &H::max_size, "bytes of documents that may live hot; 0B: no bound"));
   all.push_back(bytes("hot.cache_size", s, &H::cache_size, "memory for copies of hot documents; 0B: none"));
@@ -173,6 +173,17 @@ void add_hot(std::vector<Setting>& all) {
                       "what an acknowledged write survives: nothing, a killed process, a power cut"));
   all.push_back(
       duration("hot.full_timeout", s, &H::full_timeout, "how long a write waits for room at max_size"));
+  all.push_back(
+      text("hot.url", s, &H::url, "postgres: postgresql://USER@HOST[:PORT]/DATABASE[?sslmode=...]"));
+  all.push_back(secret("hot.password", s, &H::password, "postgres: empty: PGPASSWORD, else ~/.pgpass"));
+  all.push_back(text("hot.schema", s, &H::schema, "postgres: where the tables are; created"));
+  all.push_back(number("hot.max_connections", s, &H::max_connections,
+                       "postgres: for reading; more reads wait for one"));
+  all.push_back(duration("hot.connect_timeout", s, &H::connect_timeout, "postgres: of making a connection"));
+  all.push_back(duration("hot.timeout", s, &H::timeout,
+                         "postgres: of one call, with all that it repeats where a connection is lost"));
+  all.push_back(
+      flag("hot.follow_server_clock", s, &H::follow_server_clock, "postgres: wall times are the server's"));
 }
 
 void add_warm_and_cold(std::vector<Setting>& all) {
@@ -278,6 +289,8 @@ void add_tiering(std::vector<Setting>& all) {
       duration("tiering.max_duration_per_run", t, &T::max_duration_per_run, "how long such a run takes"));
   all.push_back(duration("tiering.tombstone_retention", t, &T::tombstone_retention,
                          "how long the version of a removed document is remembered"));
+  all.push_back(duration("tiering.claim_lease", t, &T::claim_lease,
+                         "postgres: a document that one node is about to move is its own for so long"));
   using A = AccessPatternTrackerConfig;
   const auto a = &C::tracker;
   all.push_back(

@@ -26,7 +26,8 @@ int init(Context& context, const InitOptions& options) {
   for (const std::string& assignment : context.options().settings) set_in(config, assignment);
   const std::filesystem::path settings = folder / kSettingsFile;
   // Documents without settings: a store whose db4.toml was lost.
-  const bool adopted = std::filesystem::exists(folder / "hot");
+  bool adopted = std::filesystem::exists(folder / "hot");
+  std::string place = folder.string();
   write_settings(folder, config);
   std::uint64_t documents = 0;
   try {
@@ -35,6 +36,10 @@ int init(Context& context, const InitOptions& options) {
     TieredStore store(read.config());
     for (const CollectionInfo& collection : store.collections()) documents += collection.documents;
     store.close();
+    if (read.config().hot.type == HotType::postgres) {
+      adopted = documents > 0;
+      place = "the schema " + read.config().hot.schema;
+    }
   } catch (...) {
     std::error_code ignored;  // there is no store: mend what was wrong, and try again
     std::filesystem::remove(settings, ignored);
@@ -46,7 +51,7 @@ int init(Context& context, const InitOptions& options) {
                     {"adopted", adopted},
                     {"documents", documents}});
   } else if (adopted) {
-    std::cout << "There was a store without settings in " << folder.string() << ", with "
+    std::cout << "There was a store without settings in " << place << ", with "
               << describe_count(documents, "document") << ": it is kept; its settings are now in "
               << settings.string() << "\n";
   } else {

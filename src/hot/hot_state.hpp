@@ -29,6 +29,8 @@ class HotStorage::State final : public catalog::ChangeListener {
   State(catalog::Catalog& catalog, std::shared_ptr<Clock> clock, Options options);
 
   [[nodiscard]] hot::DocumentCache& cache() noexcept { return cache_; }
+  /// Takes over what the catalogue has counted: other nodes change it too.
+  void refresh_totals();
 
   /// Room for `bytes` more until it is committed or given back. Waits where there is none: up to `timeout`,
   /// then throws resource_exhausted; cancelled when stopped.

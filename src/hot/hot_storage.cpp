@@ -32,9 +32,15 @@ HotStorage::State::State(catalog::Catalog& catalog, std::shared_ptr<Clock> clock
       clock_(std::move(clock)),
       options_(options),
       cache_({.max_bytes = options.cache_size}) {
+  refresh_totals();
+}
+
+void HotStorage::State::refresh_totals() {
   const catalog::Totals totals = catalog_.totals();
+  const std::scoped_lock lock(mutex_);
   documents_ = static_cast<std::int64_t>(totals[catalog::Metric::hot_documents]);
   bytes_ = static_cast<std::int64_t>(totals[catalog::Metric::hot_bytes]);
+  room_.notify_all();
 }
 
 void HotStorage::State::on_applied(const catalog::RowChange& change) noexcept {

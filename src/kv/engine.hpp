@@ -1,11 +1,13 @@
 #pragma once
 // kv: ordered key-value engines behind one interface: named spaces, point reads, range scans, and atomic
-// batches with preconditions at a stated durability. Includes base only. Engines: memory, SQLite, RocksDB.
-// All pass the conformance suite in tests/kv/ unchanged.
+// batches with preconditions at a stated durability. Includes base only. Engines: memory, SQLite, RocksDB
+// on one machine, PostgreSQL for many. All pass the conformance suite in tests/kv/ unchanged.
 
 #include <db4/config.hpp>
 #include <db4/error.hpp>
+#include <db4/secret.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -63,6 +65,15 @@ struct Precondition {
   std::string value;
 };
 
+struct Outcome {
+  static constexpr std::size_t kCommitted = static_cast<std::size_t>(-1);
+  /// Index of the first precondition that did not hold; then the batch changed nothing.
+  std::size_t failed_precondition = kCommitted;
+  /// The number that its first append got, or would have got.
+  std::uint64_t first_sequence = 0;
+  [[nodiscard]] bool committed() const noexcept { return failed_precondition == kCommitted; }
+};
+
 /// Changes that take effect together or not at all, and what must hold for them to. Preconditions see what
 /// batches before this one in the same commit have done. Not thread-safe.
 class Batch {
@@ -109,14 +120,7 @@ class Batch {
   std::vector<Operation> operations;
   /// Runs once the batch is durable as asked, in commit order, on the committing thread and before any waiter
   /// of the commit returns; not where a precondition failed. Must not throw, block or commit.
-  std::function<void()> on_committed;
-};
-
-struct Outcome {
-  static constexpr std::size_t kCommitted = static_cast<std::size_t>(-1);
-  /// Index of the first precondition that did not hold; then the batch changed nothing.
-  std::size_t failed_precondition = kCommitted;
-  [[nodiscard]] bool committed() const noexcept { return failed_precondition == kCommitted; }
+  std::function<void(const Outcome& outcome)> on_committed;
 };
 
 struct EngineStats {
@@ -149,18 +153,33 @@ class Engine {
   /// The most that commit() can promise: none for memory, disk for the others.
   [[nodiscard]] virtual Durability strongest() const noexcept = 0;
   [[nodiscard]] virtual EngineStats stats() const = 0;
+  /// Whether other processes may change what is in it while this one has it open.
+  [[nodiscard]] virtual bool shared() const noexcept { return false; }
+  /// The clock of the server that all of them share; nullopt where there is none.
+  [[nodiscard]] virtual std::optional<TimePoint> server_time() const { return std::nullopt; }
   /// Compacts free space away where the engine can; may take long.
   virtual void compact() {}
 };
 
+/// How PostgreSQL is reached; docs/postgres.md.
+struct PostgresOptions {
+  std::string url = {};  ///< postgresql://user@host:5432/database?..., or libpq's "host=... dbname=..."
+  Secret password = {};
+  std::string schema = "db4";  ///< created where it is missing
+  std::chrono::milliseconds connect_timeout = 5s;
+  std::chrono::milliseconds timeout = 15s;  ///< for one call with all that it repeats
+  std::size_t max_connections = 8;          ///< for reading; one more commits
+};
+
 struct EngineOptions {
-  std::filesystem::path path = {};  ///< folder; created. Unused by memory.
+  std::filesystem::path path = {};  ///< folder; created. Unused by memory and postgres.
   /// All of them, at every open; spaces may be added later, never removed.
   std::vector<SpaceSpec> spaces = {};
   /// The durability commits will mostly ask for; none may switch off the write-ahead log.
   Durability durability = Durability::disk;
   std::uint64_t cache_bytes = 32ULL << 20;         ///< the engine's own block or page cache
   std::uint64_t write_buffer_bytes = 32ULL << 20;  ///< RocksDB's memtable
+  PostgresOptions postgres = {};
 };
 
 /// Opens (creates) an engine; takes the lock file first. Throws locked (with the holder's pid), corrupt,
@@ -168,6 +187,8 @@ struct EngineOptions {
 std::unique_ptr<Engine> open_memory_engine(const EngineOptions& options);
 std::unique_ptr<Engine> open_sqlite_engine(const EngineOptions& options);
 std::unique_ptr<Engine> open_rocksdb_engine(const EngineOptions& options);
+/// Throws also what a server refuses: unavailable, invalid_argument, deadline_exceeded.
+std::unique_ptr<Engine> open_postgres_engine(const EngineOptions& options);
 /// The one of that type; throws unsupported for a type that this build does not have.
 std::unique_ptr<Engine> open_engine(HotType type, const EngineOptions& options);
 

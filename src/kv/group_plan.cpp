@@ -3,8 +3,17 @@
 #include "base/encoding.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace db4::kv {
+namespace {
+
+/// An overflow wraps around instead of being undefined.
+std::int64_t wrapping_sum(std::int64_t a, std::int64_t b) noexcept {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+
+}  // namespace
 
 std::size_t GroupPlan::SpaceKeyHash::operator()(const SpaceKey& key) const noexcept {
   return std::hash<std::string_view>{}(key.key) * 31 + key.space;
@@ -15,14 +24,15 @@ bool GroupPlan::Range::holds(const SpaceKey& key) const noexcept {
 }
 
 GroupPlan::GroupPlan(const SpaceTable& spaces, std::span<const Batch* const> group,
-                     std::uint64_t next_sequence, const Read& read)
-    : spaces_(spaces), read_(read), next_sequence_(next_sequence) {
+                     std::uint64_t next_sequence, const Read& read, CounterMode counters)
+    : spaces_(spaces), read_(read), counter_mode_(counters), next_sequence_(next_sequence) {
   later_preconditions_ =
       group.size() > 1 && std::any_of(group.begin() + 1, group.end(),
                                       [](const Batch* batch) { return !batch->preconditions.empty(); });
   outcomes_.reserve(group.size());
   for (const Batch* batch : group) {
     outcomes_.push_back(check(*batch));
+    outcomes_.back().first_sequence = next_sequence_;
     if (outcomes_.back().committed()) apply(*batch);
   }
   write_counters();
@@ -51,10 +61,11 @@ bool GroupPlan::holds(const Precondition& precondition) const {
     return false;
   };
   if (is_counter(key.space)) {
-    if (const auto found = counters_.find(key); found != counters_.end()) {
-      if (!found->second) return compare(std::nullopt);
+    const auto found = counters_.find(key);
+    if (found != counters_.end() && !found->second) return compare(std::nullopt);
+    if (found != counters_.end() || differences_.contains(key)) {
       std::string bytes;
-      put_fixed(bytes, *found->second);
+      put_fixed(bytes, counter(key));
       return compare(bytes);
     }
   } else if (const auto found = written_.find(key); found != written_.end()) {
@@ -84,9 +95,7 @@ void GroupPlan::apply(const Batch& batch) {
                       "add to space '" + spaces_.at(key.space).name + "', which holds no counters",
                       "add only in a space of kind counters");
         }
-        // Unsigned, so that an overflow wraps around instead of being undefined.
-        counters_[key] = static_cast<std::int64_t>(static_cast<std::uint64_t>(counter(key)) +
-                                                   static_cast<std::uint64_t>(operation.delta));
+        add(key, operation.delta);
         break;
       case OperationKind::append:
         std::string& made = made_.emplace_back(operation.key);
@@ -94,6 +103,15 @@ void GroupPlan::apply(const Batch& batch) {
         write(OperationKind::put, {operation.space, made}, operation.value);
         break;
     }
+  }
+}
+
+void GroupPlan::add(const SpaceKey& key, std::int64_t delta) {
+  if (counter_mode_ == CounterMode::added && !counters_.contains(key) && !erased_by_range(key)) {
+    std::optional<std::int64_t>& difference = differences_[key];
+    difference = wrapping_sum(difference.value_or(0), delta);
+  } else {
+    counters_[key] = wrapping_sum(counter(key), delta);
   }
 }
 
@@ -105,6 +123,7 @@ void GroupPlan::write(OperationKind kind, const SpaceKey& key, std::optional<std
                       spaces_.at(key.space).name + "'",
                   "use add, or put eight bytes");
     }
+    differences_.erase(key);
     counters_[key] = value ? std::optional(load_fixed<std::int64_t>(value->data())) : std::nullopt;
     return;
   }
@@ -117,6 +136,7 @@ void GroupPlan::erase_range(const Range& range) {
   const auto inside = [&](const auto& entry) { return range.holds(entry.first); };
   if (is_counter(range.space)) {
     std::erase_if(counters_, inside);
+    std::erase_if(differences_, inside);
   } else {
     std::erase_if(written_, inside);
   }
@@ -127,27 +147,42 @@ void GroupPlan::erase_range(const Range& range) {
 std::int64_t GroupPlan::counter(const SpaceKey& key) const {
   if (const auto found = counters_.find(key); found != counters_.end()) return found->second.value_or(0);
   if (erased_by_range(key)) return 0;
+  const auto difference = differences_.find(key);
+  const std::int64_t added = difference == differences_.end() ? 0 : difference->second.value_or(0);
   const auto stored = read_(key.space, key.key);
-  if (!stored) return 0;
+  if (!stored) return added;
   if (stored->size() != sizeof(std::int64_t)) {
     throw Error(ErrorCode::corrupt,
                 "a counter in '" + spaces_.at(key.space).name + "' has " + std::to_string(stored->size()) +
                     " bytes instead of 8",
                 "restore the store from a backup");
   }
-  return load_fixed<std::int64_t>(stored->data());
+  return wrapping_sum(load_fixed<std::int64_t>(stored->data()), added);
 }
 
 void GroupPlan::write_counters() {
+  const std::size_t first = operations_.size();
   for (const auto& [key, value] : counters_) {
-    if (!value) {
+    if (value) {
+      write_counter(OperationKind::put, key, *value);
+    } else {
       operations_.push_back({OperationKind::erase, key.space, key.key, {}});
-      continue;
     }
-    std::string& made = made_.emplace_back();
-    put_fixed(made, *value);
-    operations_.push_back({OperationKind::put, key.space, key.key, made});
   }
+  for (const auto& [key, difference] : differences_) {
+    write_counter(OperationKind::add, key, difference.value_or(0));
+  }
+  // In one order wherever it is planned: who changes rows in two orders may wait for another for ever.
+  std::sort(operations_.begin() + static_cast<std::ptrdiff_t>(first), operations_.end(),
+            [](const PlannedOperation& a, const PlannedOperation& b) {
+              return std::tie(a.space, a.key) < std::tie(b.space, b.key);
+            });
+}
+
+void GroupPlan::write_counter(OperationKind kind, const SpaceKey& key, std::int64_t value) {
+  std::string& made = made_.emplace_back();
+  put_fixed(made, value);
+  operations_.push_back({kind, key.space, key.key, made});
 }
 
 bool GroupPlan::is_counter(std::uint8_t space) const { return spaces_.at(space).kind == SpaceKind::counters; }
@@ -158,7 +193,7 @@ bool GroupPlan::erased_by_range(const SpaceKey& key) const noexcept {
 
 void run_on_committed(std::span<const Batch* const> group, std::span<const Outcome> outcomes) noexcept {
   for (std::size_t i = 0; i < group.size(); ++i) {
-    if (outcomes[i].committed() && group[i]->on_committed) group[i]->on_committed();
+    if (outcomes[i].committed() && group[i]->on_committed) group[i]->on_committed(outcomes[i]);
   }
 }
 

@@ -11,10 +11,10 @@ std::unique_ptr<Engine> open_engine(HotType type, const EngineOptions& options) 
     case HotType::rocksdb:
       return open_rocksdb_engine(options);
     case HotType::postgres:
-      break;
+      return open_postgres_engine(options);
   }
-  throw Error(ErrorCode::unsupported, "this build has no engine for PostgreSQL",
-              "choose memory, sqlite or rocksdb as the hot tier's type");
+  throw Error(ErrorCode::unsupported, "this build has no engine of that type",
+              "choose memory, sqlite, rocksdb or postgres as the hot tier's type");
 }
 
 }  // namespace db4::kv

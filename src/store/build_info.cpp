@@ -6,7 +6,9 @@
 
 #include <curl/curl.h>
 #include <libdeflate.h>
+#include <libpq-fe.h>
 #include <openssl/crypto.h>
+#include <pg_config.h>
 #include <pugixml.hpp>
 #include <rocksdb/version.h>
 #include <simdjson.h>
@@ -51,6 +53,12 @@ std::string pugixml_compiled() {
   return std::to_string(PUGIXML_VERSION / 1000) + "." + std::to_string(PUGIXML_VERSION % 1000 / 10);
 }
 
+/// 150020 is 15.20.
+std::string libpq_version() {
+  const int number = PQlibVersion();
+  return std::to_string(number / 10000) + "." + std::to_string(number % 10000);
+}
+
 std::vector<LibraryVersion> library_versions() {
   return {
       {"rocksdb", kRocksdbCompiled, rocksdb::GetRocksVersionAsString(), "hot engine"},
@@ -63,6 +71,8 @@ std::vector<LibraryVersion> library_versions() {
       {"openssl", kOpensslCompiled, OpenSSL_version(OPENSSL_VERSION_STRING), "SHA-256, MD5, TLS"},
       {"curl", LIBCURL_VERSION, curl_version_info(CURLVERSION_NOW)->version, "HTTP"},
       {"pugixml", pugixml_compiled(), "", "XML"},
+      {"libpq", DB4_TEXT(PG_MAJORVERSION_NUM) "." + std::to_string(PG_VERSION_NUM % 10000), libpq_version(),
+       "hot engine (PostgreSQL)"},
   };
 }
 
@@ -76,7 +86,7 @@ BuildInfo build_info() {
           .build_type = DB4_BUILD_TYPE,
           .shared = DB4_BUILD_SHARED != 0,
           .sanitizers = DB4_BUILD_SANITIZERS,
-          .hot_types = {HotType::memory, HotType::sqlite, HotType::rocksdb},
+          .hot_types = {HotType::memory, HotType::sqlite, HotType::rocksdb, HotType::postgres},
           .warm_types = {WarmType::memory, WarmType::disk},
           .cold_types = {ColdType::memory, ColdType::filesystem, ColdType::s3},
           .compressions = {Compression::none, Compression::gzip, Compression::zstd},

@@ -3,6 +3,8 @@
 //
 // open.cpp puts it together; read_path.cpp, write_path.cpp, moves.cpp and inspect.cpp are what it does.
 
+#include "base/file_descriptor.hpp"
+#include "base/offset_clock.hpp"
 #include "base/thread_pool.hpp"
 #include "catalog/catalog.hpp"
 #include "catalog/names.hpp"
@@ -96,6 +98,11 @@ class TieredStore::Impl {
   std::optional<Document> read_fetched(std::string_view collection, std::string_view id,
                                        const ReadOptions& options, const ColdStorage::State::Wanted& wanted,
                                        const detail::BlockRef& fetched);
+  std::optional<Document> read_memory(std::uint64_t hash, std::string_view key, TimePoint now,
+                                      const ReadOptions& options);
+  detail::BlockRef confirmed_by(const catalog::Row& row, const ReadCall& call);
+  /// The catalogue had the block's version at that moment.
+  static void confirm(const detail::BlockRef& block, MonotonicTime at) noexcept;
   ReadCall begin_read(std::string_view collection, std::string_view id, std::string_view key,
                       const ReadOptions& options);
   std::optional<Document> read_through(ReadCall& call);
@@ -151,6 +158,9 @@ class TieredStore::Impl {
   void relieve_within(const TieringOptions& options, TieringResult& result);
   void relieve_pressure(const std::stop_token& stop);
   void scheduled_run(const std::stop_token& stop);
+  [[nodiscard]] bool may_listen();
+  /// What other nodes changed meanwhile, the server's time included.
+  void look_around();
 
   // inspect.cpp
   /// What will become of a document, in words.
@@ -161,6 +171,8 @@ class TieredStore::Impl {
   void take_sample(bool closing);
 
   const TieredStoreConfig config_;
+  std::unique_ptr<kv::Engine> engine_;               ///< until the catalogue has it
+  const std::shared_ptr<OffsetClock> server_clock_;  ///< null where there is no other clock to follow
   const std::shared_ptr<Clock> clock_;
   const std::shared_ptr<RandomSource> random_;
   const std::int64_t half_window_us_;
@@ -179,6 +191,7 @@ class TieredStore::Impl {
   store::Sampler sampler_;
   /// Last: they use all of the above.
   std::unique_ptr<tiering::Background> background_;
+  FileDescriptor listen_lock_;  ///< of a folder that several processes may have
   std::unique_ptr<live::Server> server_;
   std::string listen_error_;
 };

@@ -224,6 +224,8 @@ StoreStats TieredStore::Impl::stats() {
                .bytes = metrics_.moved_bytes.value() + runs.bytes,
                .runs = runs.runs,
                .stopped_runs = runs.stopped_runs,
+               .claims = runs.claims,
+               .lost_claims = runs.lost_claims,
                .promotions_skipped = metrics_.promotions_skipped.value()};
   out.read_misses = metrics_.read_misses.value();
   out.reads = out.hot.hits + out.warm.hits + out.cold.hits + out.read_misses;

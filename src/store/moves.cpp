@@ -13,6 +13,8 @@ constexpr std::size_t kFlushPage = 1000;
 constexpr std::size_t kGarbagePerRun = 2000;
 /// What a run spends on deleting at least, whatever its moves left of its time.
 constexpr std::chrono::milliseconds kMinCleaning{1000};
+/// Of nodes that share a catalogue one cleans at a time.
+constexpr std::chrono::minutes kCleaningLease{5};
 /// A move by hand against somebody who keeps writing gives up after this many tries.
 constexpr int kHandMoveAttempts = 16;
 
@@ -178,13 +180,15 @@ std::vector<Pin> TieredStore::Impl::pins() const {
 }
 
 TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
+  look_around();
   drain_accesses();
   if (!options.dry_run) flush_access_figures();
   TieringResult result = runner_.run(options);
   if (!options.dry_run) {
     relieve_within(options, result);
     // A cold tier that is away is left alone until the next run.
-    if (result.stopped_by.empty()) clean_cold(options, result);
+    const bool mine = catalog_->take_lease("cleaning", kCleaningLease);
+    if (mine && result.stopped_by.empty()) clean_cold(options, result);
     catalog_->trim_changes();
     try {
       take_sample(/*closing=*/false);

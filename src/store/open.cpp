@@ -7,6 +7,9 @@
 #include <db4/object_stores.hpp>
 #include <db4/operations.hpp>
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 namespace db4 {
 namespace {
 
@@ -22,17 +25,41 @@ TieredStoreConfig checked(TieredStoreConfig config, const Components& components
   return config;
 }
 
-std::unique_ptr<catalog::Catalog> open_catalog(const TieredStoreConfig& config,
+std::unique_ptr<kv::Engine> open_engine(const HotConfig& config) {
+  return kv::open_engine(config.type, {.path = config.path,
+                                       .spaces = catalog::catalog_spaces(),
+                                       .durability = config.durability,
+                                       .postgres = {.url = config.url,
+                                                    .password = config.password,
+                                                    .schema = config.schema,
+                                                    .connect_timeout = config.connect_timeout,
+                                                    .timeout = config.timeout,
+                                                    .max_connections = config.max_connections}});
+}
+
+/// Reads a clock that is one for many nodes.
+void follow(OffsetClock& clock, const std::function<std::optional<TimePoint>()>& server_time) {
+  const MonotonicTime before = clock.monotonic();
+  if (const auto time = server_time()) clock.adopt(*time, before, clock.monotonic());
+}
+
+std::unique_ptr<catalog::Catalog> open_catalog(std::unique_ptr<kv::Engine> engine,
+                                               const TieredStoreConfig& config,
                                                const std::shared_ptr<Clock>& clock, RandomSource& random) {
-  auto engine = kv::open_engine(
-      config.hot.type,
-      {.path = config.hot.path, .spaces = catalog::catalog_spaces(), .durability = config.hot.durability});
   return std::make_unique<catalog::Catalog>(
       std::move(engine), clock, random,
       catalog::CatalogOptions{.durability = config.hot.durability,
                               .inline_body_size = config.hot.inline_body_size,
                               .garbage_grace = config.cold.garbage_grace,
                               .intent_deadline = config.cold.intent_deadline});
+}
+
+std::shared_ptr<OffsetClock> make_server_clock(const HotConfig& config, const kv::Engine& engine,
+                                               const std::shared_ptr<Clock>& given) {
+  if (!engine.shared() || !config.follow_server_clock) return nullptr;
+  auto clock = std::make_shared<OffsetClock>(given ? given : system_clock());
+  follow(*clock, [&] { return engine.server_time(); });
+  return clock;
 }
 
 std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<WarmCache> given) {
@@ -61,12 +88,16 @@ objects::LayeredStore store::open_layered(const ColdConfig& config, const Compon
 
 TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
     : config_(checked(std::move(config), components)),
-      clock_(components.clock ? std::move(components.clock) : system_clock()),
+      engine_(open_engine(config_.hot)),
+      server_clock_(make_server_clock(config_.hot, *engine_, components.clock)),
+      clock_(server_clock_      ? std::shared_ptr<Clock>(server_clock_)
+             : components.clock ? std::move(components.clock)
+                                : system_clock()),
       random_(components.random ? std::move(components.random) : system_random()),
       half_window_us_(std::chrono::microseconds{config_.tiering.access_window}.count() / 2),
       opened_at_(clock_->monotonic()),
       tracker_(config_.tracker, clock_),
-      catalog_(open_catalog(config_, clock_, *random_)),
+      catalog_(open_catalog(std::move(engine_), config_, clock_, *random_)),
       hot_(std::make_unique<HotStorage::State>(
           *catalog_, clock_,
           HotStorage::State::Options{.max_size = config_.hot.max_size,
@@ -96,9 +127,16 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
   hot_.state().on_pressure([this] { background_->hurry(); });
 }
 
+void TieredStore::Impl::look_around() {
+  if (!catalog_->shared()) return;
+  if (server_clock_) follow(*server_clock_, [this] { return catalog_->server_time(); });
+  catalog_->look_around();
+  hot_.state().refresh_totals();
+}
+
 void TieredStore::Impl::start(TieredStore& store) {
   try {
-    if (config_.live.enabled && config_.hot.type != HotType::memory) {
+    if (config_.live.enabled && !config_.hot.path.empty() && may_listen()) {
       server_ = std::make_unique<live::Server>(
           config_.hot.path, config_.live.max_clients,
           [this, &store](std::string_view json, std::string_view body, const std::stop_token& stop) {
@@ -109,6 +147,17 @@ void TieredStore::Impl::start(TieredStore& store) {
     listen_error_ = std::string("the live socket: ") + error.what();
   }
   background_->start();
+}
+
+/// An engine on disk is locked while it is open. Of the processes that share one of a server, and a folder,
+/// one answers there.
+bool TieredStore::Impl::may_listen() {
+  if (config_.hot.type == HotType::memory) return false;
+  if (!catalog_->shared()) return true;
+  std::filesystem::create_directories(config_.hot.path);
+  const std::filesystem::path lock = config_.hot.path / "live.lock";
+  listen_lock_ = FileDescriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  return listen_lock_.open() && ::flock(listen_lock_.get(), LOCK_EX | LOCK_NB) == 0;
 }
 
 OperationReply TieredStore::Impl::answer(TieredStore& store, std::string_view json, std::string_view body,

@@ -258,6 +258,8 @@ Json stats_json(TieredStore& store) {
             {"bytes", stats.moves.bytes},
             {"runs", stats.moves.runs},
             {"stopped_runs", stats.moves.stopped_runs},
+            {"claims", stats.moves.claims},
+            {"lost_claims", stats.moves.lost_claims},
             {"promotions_skipped", stats.moves.promotions_skipped}}},
           {"cost",
            {{"hot_storage", stats.cost.hot_storage},

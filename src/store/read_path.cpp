@@ -104,10 +104,13 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
   const catalog::KeyBuffer key(collection, id);
   const std::uint64_t hash = hash_key(key.view());
   const TimePoint now = clock_->coarse_now();
-  // The cache is coherent with the catalogue, so a hit is the newest version. It counts hits by itself.
-  if (detail::BlockRef block =
-          options.count_access ? hot_.state().cache().find(hash, key.view(), to_us(now)) : detail::BlockRef();
-      block && block->version >= options.expected_version.value_or(0)) {
+  if (catalog_->shared()) {
+    if (auto document = read_memory(hash, key.view(), now, options)) return document;
+  } else if (detail::BlockRef block = options.count_access
+                                          ? hot_.state().cache().find(hash, key.view(), to_us(now))
+                                          : detail::BlockRef();
+             block && block->version >= options.expected_version.value_or(0)) {
+    // The cache is coherent with the catalogue, so a hit is the newest version. It counts hits by itself.
     const std::uint64_t count = block->base_access_count.load(std::memory_order_relaxed) +
                                 block->pending_hits.load(std::memory_order_relaxed);
     const std::uint32_t recent = block->count_recent(to_us(now), half_window_us_, 1);
@@ -119,6 +122,51 @@ std::optional<Document> TieredStore::Impl::read(std::string_view collection, std
   ReadCall call = begin_read(collection, id, key.view(), options);
   call.batch = batch;
   return read_through(call);
+}
+
+/// Other nodes may have changed the document since the cache got it: a copy answers only within the age that
+/// the reader accepts, by the local monotonic clock.
+std::optional<Document> TieredStore::Impl::read_memory(std::uint64_t hash, std::string_view key,
+                                                       TimePoint now, const ReadOptions& options) {
+  const auto max_stale = options.max_stale.value_or(config_.consistency.max_stale);
+  if (max_stale <= 0ms || !options.count_access) return std::nullopt;
+  const MonotonicTime started = clock_->monotonic();
+  const auto usable = [&](const detail::BlockRef& block) {
+    return block && block->version >= options.expected_version.value_or(0) &&
+           started - MonotonicTime{block->current_at_ns.load(std::memory_order_relaxed)} <= max_stale;
+  };
+  if (!usable(hot_.state().cache().peek(hash, key))) return std::nullopt;
+  detail::BlockRef block = hot_.state().cache().find(hash, key, to_us(now));
+  if (!usable(block)) return std::nullopt;
+  const std::uint64_t count = block->base_access_count.load(std::memory_order_relaxed) +
+                              block->pending_hits.load(std::memory_order_relaxed);
+  const std::uint32_t recent = block->count_recent(to_us(now), half_window_us_, 1);
+  hot_.state().count_cache_hit();
+  metrics_.hot.latency.record(clock_->monotonic() - started);
+  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(
+      started - MonotonicTime{block->current_at_ns.load(std::memory_order_relaxed)});
+  return Document(std::move(block), StorageTier::hot, StorageTier::hot, now, count, recent,
+                  std::max(age, 0ms));
+}
+
+/// Of the row's version and lifetime, where the cache has it; what is older goes, so that a fill takes its
+/// place. For a catalogue that other nodes change.
+detail::BlockRef TieredStore::Impl::confirmed_by(const catalog::Row& row, const ReadCall& call) {
+  hot::DocumentCache& cache = hot_.state().cache();
+  detail::BlockRef block = cache.peek(call.hash, call.key);
+  if (!block) return {};
+  if (block->version == row.version && block->updated_at_us == row.updated_at_us) {
+    confirm(block, call.started);
+    return call.options.count_access ? cache.find(call.hash, call.key, to_us(call.now)) : block;
+  }
+  if (block->version < row.version) cache.erase(call.hash, call.key);
+  return {};
+}
+
+void TieredStore::Impl::confirm(const detail::BlockRef& block, MonotonicTime at) noexcept {
+  std::int64_t known = block->current_at_ns.load(std::memory_order_relaxed);
+  while (known < at.count() && !block->current_at_ns.compare_exchange_weak(known, at.count())) {
+  }
 }
 
 TieredStore::Impl::ReadCall TieredStore::Impl::begin_read(std::string_view collection, std::string_view id,
@@ -172,6 +220,17 @@ std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
 }
 
 std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const catalog::Row& row) {
+  if (catalog_->shared()) {
+    if (detail::BlockRef block = confirmed_by(row, call); block && block->version == row.version) {
+      const std::uint64_t count = block->base_access_count.load(std::memory_order_relaxed) +
+                                  block->pending_hits.load(std::memory_order_relaxed);
+      const std::uint32_t recent =
+          block->count_recent(to_us(call.now), half_window_us_, call.options.count_access ? 1 : 0);
+      hot_.state().count_cache_hit();
+      metrics_.hot.latency.record(clock_->monotonic() - call.started);
+      return Document(std::move(block), StorageTier::hot, StorageTier::hot, call.now, count, recent, 0ms);
+    }
+  }
   metrics_.hot.misses.add();  // of the cache: its home is hot, and the engine has it
   detail::BlockRef block;
   StorageTier served_from = StorageTier::hot;
@@ -187,6 +246,7 @@ std::optional<Document> TieredStore::Impl::read_hot_home(ReadCall& call, const c
   }
   const AccessFigures figures = count_read(call);
   if (call.options.count_access) {
+    if (catalog_->shared()) confirm(block, call.started);
     prime_figures(call.key, block);
     hot_.state().cache().fill(call.ticket, block);
   }

@@ -24,6 +24,9 @@ void check_tiering(const TieringConfig& tiering) {
   if (tiering.interval < 0ms || tiering.tombstone_retention < 0ms) {
     refuse("a duration in tiering is negative", "set tiering.interval and tombstone_retention to 0 or more");
   }
+  if (tiering.claim_lease < 1s) {
+    refuse("tiering.claim_lease is under a second", "set it to more than a tiering run takes");
+  }
 }
 
 void check_requests(const ColdConfig& cold) {
@@ -62,10 +65,14 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   const auto unsupported = [](std::string_view what, std::string_view instead) {
     throw Error(ErrorCode::unsupported, std::string(what) + " is not in this build", std::string(instead));
   };
-  if (config.hot.type == HotType::postgres)
-    unsupported("HotType::postgres", "use HotType::rocksdb or HotType::sqlite");
-  if (config.hot.type != HotType::memory && config.hot.path.empty())
-    refuse("hot.path is empty", "name a folder");
+  const bool in_folder = config.hot.type == HotType::sqlite || config.hot.type == HotType::rocksdb;
+  if (in_folder && config.hot.path.empty()) refuse("hot.path is empty", "name a folder");
+  if (config.hot.type == HotType::postgres && config.hot.url.empty())
+    refuse("hot.url is empty", "write it as postgresql://user@host:5432/database");
+  if (config.hot.max_connections == 0 || config.hot.max_connections > 1000)
+    refuse("hot.max_connections is not from 1 to 1,000", "set it in range");
+  if (config.hot.connect_timeout <= 0ms || config.hot.timeout <= 0ms)
+    refuse("hot.connect_timeout or hot.timeout is not positive", "set them above 0");
   if (config.hot.max_body_size > kMaxBodyBytes) {
     refuse("hot.max_body_size is over " + std::to_string(kMaxBodyBytes), "lower it");
   }

@@ -256,10 +256,38 @@ bool Runner::Run::drop_warm_copy(const std::string& key, const catalog::Row& row
   return true;
 }
 
+/// Nodes that share a catalogue share its runs: an entry that is filed behind a lease is not found due by
+/// others until that has run out, and should this node die, it is found due again.
+void Runner::Run::claim_planned() {
+  if (!runner_.catalog_.shared() || options_.dry_run || planned_.empty()) return;
+  const std::int64_t until_us = runner_.clock_->now().time_since_epoch().count() +
+                                std::chrono::microseconds{runner_.config_.claim_lease}.count();
+  std::vector<catalog::ChangeSet> claims;
+  claims.reserve(planned_.size());
+  for (const Planned& planned : planned_) {
+    catalog::Row after = planned.order.row;
+    after.due_us = until_us;
+    claims.emplace_back(runner_.catalog_).change(planned.order.key, planned.order.row, std::move(after));
+  }
+  const std::vector<bool> made = runner_.catalog_.commit_all(claims, Durability::process);
+  std::vector<Planned> mine;
+  mine.reserve(planned_.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (!made[i]) continue;
+    planned_[i].order.row = std::move(*claims[i].changes().front().after);
+    mine.push_back(std::move(planned_[i]));
+  }
+  const std::size_t lost = planned_.size() - mine.size();
+  result_.skipped += lost;
+  runner_.count_claims(mine.size(), lost);
+  planned_ = std::move(mine);
+}
+
 void Runner::Run::make_moves() {
   // Advice, not data: what is lost here is found due again. One that somebody overtook needs no second try
   // now; but a write keeps an entry that is early enough, so it may still stand.
   commit_refiles();
+  claim_planned();
   std::vector<MoveOrder> orders;
   orders.reserve(planned_.size());
   for (Planned& planned : planned_) orders.push_back(std::move(planned.order));

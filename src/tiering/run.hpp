@@ -97,6 +97,7 @@ class Runner::Run {
   void refile_if_late(const std::string& key);
   /// Those that somebody overtook.
   std::vector<std::string> commit_refiles();
+  void claim_planned();
   void make_moves();
   void purge();
   void report(const Planned& planned, StorageTier from);

@@ -15,8 +15,11 @@ TieringResult Runner::run(const TieringOptions& options) {
   const std::scoped_lock one_at_a_time(running_);
   Run run(*this, options);
   run.notice_clock_set_back();
-  run.refile_after_policy_change();
-  run.apply_pins();
+  // Of nodes that share a catalogue one goes through all of it at a time.
+  if (catalog_.take_lease("filing", config_.claim_lease)) {
+    run.refile_after_policy_change();
+    run.apply_pins();
+  }
   run.promote_candidates();
   run.go_through_due();
   return remember(run.finish(), options.dry_run);
@@ -27,6 +30,12 @@ TieringResult Runner::relieve_pressure(const TieringOptions& options) {
   Run run(*this, options);
   run.demote_for_room();
   return remember(run.finish(), false);
+}
+
+void Runner::count_claims(std::uint64_t made, std::uint64_t lost) {
+  const std::scoped_lock lock(mutex_);
+  counts_.claims += made;
+  counts_.lost_claims += lost;
 }
 
 TieringResult Runner::remember(TieringResult result, bool dry_run) {

@@ -22,6 +22,8 @@ struct RunnerCounts {
   std::uint64_t bytes = 0;
   std::uint64_t runs = 0;
   std::uint64_t stopped_runs = 0;
+  std::uint64_t claims = 0;       ///< of moves, made before others of a shared catalogue could
+  std::uint64_t lost_claims = 0;  ///< others were first
 };
 
 /// Documents read from warm or cold since the last run that are remembered as candidates; more are not, until
@@ -66,6 +68,7 @@ class Runner {
 
  private:
   class Run;
+  void count_claims(std::uint64_t made, std::uint64_t lost);
   TieringResult remember(TieringResult result, bool dry_run);
 
   catalog::Catalog& catalog_;

@@ -14,7 +14,7 @@ work=$(mktemp -d -p "$parent")
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-names=(hot_reads tier_reads writes lifecycle ten_million engines object_store)
+names=(hot_reads tier_reads writes lifecycle ten_million engines object_store shared)
 for name in "${names[@]}"; do
   "$programs/db4_bench_$name" --tiny --dir "$work" --json "$work/$name.json" >"$work/$name.log" ||
     fail "$name: $(tail -n 5 "$work/$name.log")"

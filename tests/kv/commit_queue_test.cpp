@@ -225,7 +225,7 @@ TEST_P(EngineTest, ManyThreadsShareTheQueue) {
         race.require_absent(kRows, "round " + std::to_string(i));
         race.put(kRows, "round " + std::to_string(i), std::to_string(t));
         race.add(kCounts, "won", 1);
-        race.on_committed = [&announced] { announced.push_back(announced.size()); };
+        race.on_committed = [&announced](const Outcome&) { announced.push_back(announced.size()); };
         Batch always;
         always.add(kCounts, "all", t + 1);
         always.append(kLast, "", std::to_string(t));

@@ -4,6 +4,7 @@
 #include "base/encoding.hpp"
 #include "kv/commit_queue.hpp"
 #include "kv/engine.hpp"
+#include "support/postgres_server.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -93,13 +94,24 @@ std::optional<ErrorCode> thrown_code(Call call) {
 
 class EngineTest : public ::testing::TestWithParam<HotType> {
  protected:
+  void SetUp() override {
+    if (GetParam() != HotType::postgres) return;
+    std::string reason;
+    server_ = db4::testing::shared_postgres_server(&reason);
+    if (server_ == nullptr) GTEST_SKIP() << reason;
+  }
   [[nodiscard]] EngineOptions options() const {
-    return {.path = folder_.path() / "engine", .spaces = all_spaces(), .write_buffer_bytes = 1 << 20};
+    EngineOptions options{
+        .path = folder_.path() / "engine", .spaces = all_spaces(), .write_buffer_bytes = 1 << 20};
+    if (server_ != nullptr) options.postgres = {.url = server_->url(), .schema = schema_};
+    return options;
   }
   [[nodiscard]] std::unique_ptr<Engine> open() const { return open_engine(GetParam(), options()); }
   [[nodiscard]] bool on_disk() const { return GetParam() != HotType::memory; }
 
   TemporaryFolder folder_;
+  db4::testing::PostgresServer* server_ = nullptr;
+  const std::string schema_ = db4::testing::PostgresServer::new_schema();
 };
 
 inline std::string engine_name(const ::testing::TestParamInfo<HotType>& info) {

@@ -11,7 +11,9 @@ namespace {
 using Keys = std::vector<std::string>;
 
 INSTANTIATE_TEST_SUITE_P(All, EngineTest,
-                         ::testing::Values(HotType::memory, HotType::sqlite, HotType::rocksdb), engine_name);
+                         ::testing::Values(HotType::memory, HotType::sqlite, HotType::rocksdb,
+                                           HotType::postgres),
+                         engine_name);
 
 TEST_P(EngineTest, GetFindsWhatWasPutAndNothingElse) {
   const auto engine = open();
@@ -299,7 +301,7 @@ TEST_P(EngineTest, OnCommittedRunsInOrderAndNotForTheRefused) {
   const auto batch = [&](const char* name) {
     Batch out;
     out.put(kRows, name, "v");
-    out.on_committed = [&order, &engine, name] {
+    out.on_committed = [&order, &engine, name](const Outcome&) {
       EXPECT_TRUE(engine->get(kRows, name)) << "what is announced can be read";
       order += name;
     };

@@ -25,7 +25,9 @@ S3Config server() {
           .endpoint = variable("DB4_TEST_S3_ENDPOINT"),
           .region = variable("DB4_TEST_S3_REGION"),
           .access_key = variable("DB4_TEST_S3_ACCESS_KEY"),
-          .secret_key = variable("DB4_TEST_S3_SECRET_KEY")};
+          .secret_key = variable("DB4_TEST_S3_SECRET_KEY"),
+          // A small server on a busy machine may take a while over a thousand removals.
+          .stall_timeout = std::chrono::minutes{2}};
 }
 
 /// A test's own: of whatever an earlier one left.

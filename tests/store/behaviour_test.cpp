@@ -460,7 +460,10 @@ TEST_F(BehaviourTest, ConfigurationsThatCannotBeAreRefusedBeforeAnythingIsTouche
   EXPECT_EQ(refused(changed), ErrorCode::invalid_argument);
   changed = config;
   changed.hot.type = HotType::postgres;
-  EXPECT_EQ(refused(changed), ErrorCode::unsupported);
+  EXPECT_EQ(refused(changed), ErrorCode::invalid_argument);
+  changed = config;
+  changed.tiering.claim_lease = 0ms;
+  EXPECT_EQ(refused(changed), ErrorCode::invalid_argument);
   changed = config;
   changed.cold.type = ColdType::s3;
   EXPECT_EQ(refused(changed), ErrorCode::invalid_argument);

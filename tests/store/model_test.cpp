@@ -11,6 +11,7 @@ namespace {
 
 /// Steps of each combination. DB4_TEST_STEPS overrides it, DB4_TEST_SEED the seed.
 constexpr std::uint64_t kSteps = 6000;
+constexpr std::uint64_t kPostgresSteps = 4000;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -26,12 +27,22 @@ class Model : public ::testing::TestWithParam<Combination> {
     if (kThreadSanitizer && (hot == HotType::rocksdb || warm == WarmKind::disk)) {
       GTEST_SKIP() << kRocksDbUnderThreadSanitizer;
     }
+    std::string url;
+    if (hot == HotType::postgres) {
+      std::string reason;
+      const PostgresServer* server = shared_postgres_server(&reason);
+      if (server == nullptr) GTEST_SKIP() << reason;
+      url = server->url();
+    }
+    const std::uint64_t steps =
+        (hot == HotType::postgres ? kPostgresSteps : kSteps) / (max_size == 0 ? 1 : 4);
     const ModelSetup setup{.hot = hot,
                            .warm = warm,
                            .cold = cold,
                            .seed = from_environment("DB4_TEST_SEED", 20'240'501),
-                           .steps = from_environment("DB4_TEST_STEPS", max_size == 0 ? kSteps : kSteps / 4),
-                           .max_size = max_size};
+                           .steps = from_environment("DB4_TEST_STEPS", steps),
+                           .max_size = max_size,
+                           .postgres_url = url};
     RecordProperty("seed", std::to_string(setup.seed));
     StoreModel(setup).run();
     if (HasFailure()) std::cerr << "repeat it with DB4_TEST_SEED=" << setup.seed << "\n";
@@ -54,6 +65,11 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Values(WarmKind::off, WarmKind::memory, WarmKind::disk),
                        ::testing::Values(ColdType::memory, ColdType::filesystem)),
     name_of);
+INSTANTIATE_TEST_SUITE_P(Shared, Model,
+                         ::testing::Combine(::testing::Values(HotType::postgres),
+                                            ::testing::Values(WarmKind::memory),
+                                            ::testing::Values(ColdType::memory)),
+                         name_of);
 
 }  // namespace
 }  // namespace db4::testing

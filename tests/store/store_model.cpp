@@ -54,7 +54,10 @@ void StoreModel::open() {
               .max_size = setup_.max_size,
               .cache_size = chance(0.3) ? 0 : 2_MiB,
               .max_body_size = 16_KiB,
-              .durability = Durability::process},
+              .durability = Durability::process,
+              .url = setup_.postgres_url,
+              .schema = schema_,
+              .follow_server_clock = false},
       .warm = {.ttl = 1h, .stale_while_revalidate = 5min, .max_size = warm_ ? 256_KiB : 0},
       .cold = {.prefix = "data/",
                .compression = static_cast<Compression>(draw(3)),
@@ -511,7 +514,8 @@ void StoreModel::reopen() {
 }
 
 void StoreModel::audit_closed(bool nothing_left) {
-  const AuditReport report = audit_closed_store(setup_.hot, folder_.path() / "hot", *bare_objects_);
+  const AuditReport report = audit_closed_store(setup_.hot, folder_.path() / "hot", *bare_objects_,
+                                                {.url = setup_.postgres_url, .schema = schema_});
   EXPECT_TRUE(report.clean()) << report;
   EXPECT_EQ(report.documents, documents_.size());
   if (!nothing_left) return;

@@ -3,6 +3,7 @@
 
 #include "support/fault_object_store.hpp"
 #include "support/fault_warm_cache.hpp"
+#include "support/postgres_server.hpp"
 #include "support/temporary_folder.hpp"
 
 #include <db4/storage.hpp>
@@ -25,6 +26,7 @@ struct ModelSetup {
   std::uint64_t seed = 1;
   std::size_t steps = 1000;
   std::uint64_t max_size = 0;
+  std::string postgres_url = {};  ///< of HotType::postgres
 };
 
 /// Draws operations, runs them on the store, and compares every answer with what the map says. A failed
@@ -99,6 +101,7 @@ class StoreModel {
   const ModelSetup setup_;
   std::mt19937_64 random_;
   TemporaryFolder folder_;
+  const std::string schema_ = PostgresServer::new_schema();
   std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
   std::shared_ptr<RandomSource> store_random_;
   std::shared_ptr<ObjectStore> bare_objects_;

@@ -262,6 +262,10 @@ class Audit {
       int state = 0;
     };
     std::map<std::string, Newest> newest;
+    // In one life of one node the entries of a key follow each other; those of several nodes stand side by
+    // side.
+    std::map<std::pair<std::string, std::string>, Newest> newest_of_life;
+    constexpr std::size_t kNodeAndEpoch = 16;
     for_each(engine_, kChanges, [&](const kv::Entry& entry) {
       Reader in(entry.value);
       const std::string key(in.sized());
@@ -270,12 +274,15 @@ class Audit {
       change.revision = in.varint();
       change.state = in.fixed<std::uint8_t>();
       if (!in.done()) return problem("a change entry is damaged");
-      if (const auto before = newest.find(key);
-          before != newest.end() &&
-          (change.version < before->second.version || change.revision < before->second.revision)) {
+      Newest& before = newest_of_life[{entry.key.substr(0, kNodeAndEpoch), key}];
+      if (change.version < before.version || change.revision < before.revision) {
         problem(name_of(key) + ": its changes are out of order");
       }
-      newest.insert_or_assign(key, change);
+      before = change;
+      // A purge leaves the revision as it was.
+      Newest& last = newest[key];
+      if (change.revision > last.revision || (change.revision == last.revision && change.state == 0))
+        last = change;
     });
     for (const auto& [key, change] : newest) {
       const auto row = rows_.find(key);
@@ -412,8 +419,10 @@ std::ostream& operator<<(std::ostream& out, const AuditReport& report) {
 
 AuditReport audit(const kv::Engine& engine, ObjectStore& objects) { return Audit(engine, objects).run(); }
 
-AuditReport audit_closed_store(HotType type, const std::filesystem::path& folder, ObjectStore& objects) {
-  const auto engine = kv::open_engine(type, {.path = folder, .spaces = catalog_spaces()});
+AuditReport audit_closed_store(HotType type, const std::filesystem::path& folder, ObjectStore& objects,
+                               const kv::PostgresOptions& postgres) {
+  const auto engine =
+      kv::open_engine(type, {.path = folder, .spaces = catalog_spaces(), .postgres = postgres});
   AuditReport report = audit(*engine, objects);
   engine->close();
   return report;

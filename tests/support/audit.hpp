@@ -38,6 +38,7 @@ std::ostream& operator<<(std::ostream& out, const AuditReport& report);
 AuditReport audit(const kv::Engine& engine, ObjectStore& objects);
 
 /// Of a closed store.
-AuditReport audit_closed_store(HotType type, const std::filesystem::path& folder, ObjectStore& objects);
+AuditReport audit_closed_store(HotType type, const std::filesystem::path& folder, ObjectStore& objects,
+                               const kv::PostgresOptions& postgres = {});
 
 }  // namespace db4::testing
