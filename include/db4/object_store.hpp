@@ -219,6 +219,10 @@ class DB4_API ObjectStore {
   /// The etag that put_part gives to a part of these bytes, where the store's etags are digests: so a part
   /// whose receipt was lost is known again. Empty where they are not.
   [[nodiscard]] virtual std::string part_digest(ByteView body) const;
+
+  /// The etag that complete_multipart gives to an object of these parts, where it follows from theirs: so an
+  /// object whose completion nobody heard of is known again without being read. Empty where it does not.
+  [[nodiscard]] virtual std::string object_digest(std::span<const ObjectPart> parts) const;
 };
 
 /// An object store over another one, which forwards every call: derive from it and override what the layer is
@@ -256,6 +260,7 @@ class DB4_API ObjectStoreLayer : public ObjectStore {
   PendingUploadPage list_multipart(std::string_view prefix, const PendingUpload& after, std::size_t limit,
                                    const CallOptions& call) override;
   [[nodiscard]] std::string part_digest(ByteView body) const override;
+  [[nodiscard]] std::string object_digest(std::span<const ObjectPart> parts) const override;
 
  protected:
   [[nodiscard]] ObjectStore& under() const noexcept { return *under_; }

@@ -111,6 +111,8 @@ TEST_F(S3StoreTest, CompletionIsVerifiedByTheDigestOfDigests) {
   const PutResult other = store.complete_multipart("a", "u", parts);
   EXPECT_FALSE(other.verified);
   EXPECT_EQ(other.etag, "other-1");
+  EXPECT_EQ("\"" + store.object_digest(parts) + "\"", etag);
+  EXPECT_EQ(store.object_digest(std::vector<ObjectPart>{{1, 3, "no digest"}}), "");
 }
 
 TEST_F(S3StoreTest, TruncatedObjectsAreNotServed) {
