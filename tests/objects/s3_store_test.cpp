@@ -168,6 +168,28 @@ TEST_F(S3StoreTest, MistakesNameTheSettingToChange) {
   }
 }
 
+TEST_F(S3StoreTest, TheOtherSchemeIsNamed) {
+  const ScriptedReply alert = then({std::string("\x15\x03\x01\x00\x02\x02\x46", 7)}, Then::close);
+  const std::string page = "<html>The plain HTTP request was sent to HTTPS port</html>";
+  for (const ScriptedReply& reply :
+       {alert, answer(400, "Client sent an HTTP request to an HTTPS server.\n"), answer(400, page)}) {
+    const Error error = get_error(reply);
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("https:// in cold.endpoint instead of http://"));
+  }
+  // Without a word: it may be that, and may be another thing.
+  const Error broken = get_error(then({}, Then::close));
+  EXPECT_EQ(broken.code(), ErrorCode::unavailable);
+  EXPECT_THAT(broken.what(), HasSubstr("cold.endpoint: https://"));
+
+  start({answer(200)});
+  config_.endpoint = "https" + server_->endpoint().substr(4);
+  const auto tls = make_s3_object_store(config_);
+  const Error plain = error_of([&] { (void)tls->get("a", 100); });
+  EXPECT_EQ(plain.code(), ErrorCode::invalid_argument) << plain.what();
+  EXPECT_THAT(plain.what(), HasSubstr("http:// in cold.endpoint instead of https://"));
+}
+
 TEST_F(S3StoreTest, WhatMayHelpLaterIsUnavailable) {
   for (const ScriptedReply& reply :
        {refusal(503, "SlowDown"), refusal(500, "InternalError"), refusal(400, "RequestTimeout"),
