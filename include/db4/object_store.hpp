@@ -99,14 +99,16 @@ struct RemoveFailure {
   ErrorCode code = ErrorCode::unavailable;
 };
 
-/// Named immutable blobs. Names are 1 to kMaxObjectNameBytes bytes of UTF-8 without NUL, and any such name is
-/// legal: it is never taken as a path ("../x", "a//b", "con" and "A" next to "a" are just names).
+/// Named immutable blobs. Names are 1 to kMaxObjectNameBytes bytes of UTF-8 without control characters, and
+/// any such name is legal: it is never taken as a path ("../x", "a//b", "con" and "A" next to "a" are just
+/// names).
 ///
 /// Thread rule: every call may run in many threads at once. Errors: db4::Error with `unavailable` where a
 /// repetition may help, `resource_exhausted` for a full disk, `permission_denied`, `read_only`, `too_large`,
 /// `conflict` (a condition of PutOptions), `invalid_argument` (an illegal name or limit), `unsupported` (a
-/// condition that the provider does not know), `deadline_exceeded` and `cancelled` (CallOptions); nothing
-/// else. A put or remove that throws `unavailable`, `deadline_exceeded` or `cancelled` may have taken effect.
+/// condition that the provider does not know), `corrupt` (an answer with a name or etag that cannot be one),
+/// `deadline_exceeded` and `cancelled` (CallOptions); nothing else. A put or remove that throws
+/// `unavailable`, `deadline_exceeded` or `cancelled` may have taken effect.
 class DB4_API ObjectStore {
  public:
   virtual ~ObjectStore() = default;

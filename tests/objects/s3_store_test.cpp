@@ -317,12 +317,12 @@ TEST_F(S3StoreTest, PagesAreFilledAcrossTheProvidersOwn) {
       "<IsTruncated>true</IsTruncated><NextContinuationToken>t/+</NextContinuationToken>";
   const std::string last = "<IsTruncated>false</IsTruncated>";
   S3ObjectStore& store = start({listing("", token), listing(key("a%2Bb+c"), token),
-                                listing(key("b%01"), "<IsTruncated>true</IsTruncated>"),
+                                listing(key("b%25"), "<IsTruncated>true</IsTruncated>"),
                                 listing(key("c"), last), listing("", "<IsTruncated>true</IsTruncated>")});
   const ObjectPage page = store.list("pre", "aft", 3);
   ASSERT_EQ(page.objects.size(), 3U);
   EXPECT_EQ(page.objects[0].name, "a+b c");
-  EXPECT_EQ(page.objects[1].name, "b\x01");
+  EXPECT_EQ(page.objects[1].name, "b%");
   EXPECT_EQ(page.objects[0].size, 7U);
   EXPECT_EQ(page.objects[0].etag, "e");
   EXPECT_EQ(page.objects[0].modified, TimePoint(std::chrono::milliseconds(1'709'210'096'789)));
@@ -330,7 +330,7 @@ TEST_F(S3StoreTest, PagesAreFilledAcrossTheProvidersOwn) {
   EXPECT_THAT(request(0).target, HasSubstr("max-keys=3&prefix=pre&start-after=aft"));
   EXPECT_THAT(request(1).target, HasSubstr("continuation-token=t%2F%2B"));
   EXPECT_THAT(request(2).target, HasSubstr("max-keys=2"));
-  EXPECT_THAT(request(3).target, HasSubstr("start-after=b%01"));
+  EXPECT_THAT(request(3).target, HasSubstr("start-after=b%25"));
   EXPECT_EQ(error_of([&] { (void)store.list("", "", 3); }).code(), ErrorCode::unavailable)
       << "a list without an end";
 }
@@ -341,7 +341,7 @@ TEST_F(S3StoreTest, RemoveManyAsksInThousandsAndAlone) {
       "<Error><Key>n2</Key><Code>NoSuchKey</Code></Error></DeleteResult>";
   S3ObjectStore& store =
       start({answer(204, "", {kId}), answer(200, failed, {kId}), answer(200, "<DeleteResult/>", {kId})});
-  std::vector<std::string> names = {"control\x01"};
+  std::vector<std::string> names = {"\uFFFF"};
   for (int i = 0; i < 1500; ++i) names.push_back("n" + std::to_string(i) + (i == 0 ? "<&>" : ""));
   const std::vector<RemoveFailure> failures = store.remove_many(names);
   ASSERT_EQ(failures.size(), 1U);
@@ -353,6 +353,63 @@ TEST_F(S3StoreTest, RemoveManyAsksInThousandsAndAlone) {
   EXPECT_TRUE(request(1).headers.contains("content-md5"));
   EXPECT_THAT(request(1).body, HasSubstr("<Key>n0&lt;&amp;&gt;</Key>"));
   EXPECT_THAT(request(2).body, HasSubstr("<Key>n1499</Key>"));
+}
+
+TEST_F(S3StoreTest, ControlCharactersOfAServerGoNoFurther) {
+  const auto xml = [](const std::string& root, const std::string& inside) {
+    return answer(200, "<" + root + ">" + inside + "</" + root + ">", {kId});
+  };
+  const std::vector<ObjectPart> parts = {{1, 3, "900150983cd24fb0d6963f7d28e17f72"}};
+  const struct {
+    ScriptedReply reply;
+    std::function<void(S3ObjectStore&)> call;
+  } cases[] = {
+      {xml("ListBucketResult", "<EncodingType>url</EncodingType><Contents><Key>a%0D%0Ab</Key></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult", "<Contents><Key>a&#x1B;[2J</Key></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult", "<Contents><Key>a</Key><ETag>\"&#10;x: y\"</ETag></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult", "<Contents><Key>" + std::string(1025, 'x') + "</Key></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult",
+           "<IsTruncated>true</IsTruncated>"
+           "<NextContinuationToken>a&#10;b</NextContinuationToken>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {answer(200, "", {kId, "ETag: \"a\x01\""}), [](S3ObjectStore& store) { store.put("a", {}); }},
+      {answer(200, "", {kId, "ETag: \"a\x7f\""}),
+       [](S3ObjectStore& store) { store.put_part("a", "u", 1, as_bytes("x")); }},
+      {answer(200, "", {kId, "ETag: \"a\x01\""}), [](S3ObjectStore& store) { (void)store.head("a"); }},
+      {xml("InitiateMultipartUploadResult", "<UploadId>u&#13;&#10;</UploadId>"),
+       [](S3ObjectStore& store) { store.begin_multipart("a", 5_MiB); }},
+      {xml("CompleteMultipartUploadResult", "<ETag>\"&#9;\"</ETag>"),
+       [&](S3ObjectStore& store) { store.complete_multipart("a", "u", parts); }},
+      {xml("ListPartsResult", "<Part><PartNumber>1</PartNumber><ETag>\"&#1;\"</ETag></Part>"),
+       [](S3ObjectStore& store) { (void)store.list_parts("a", "u", 0, 1); }},
+      {xml("ListMultipartUploadsResult", "<Upload><Key>a</Key><UploadId>&#7;</UploadId></Upload>"),
+       [](S3ObjectStore& store) { (void)store.list_multipart("", {}, 1); }},
+      {xml("ListMultipartUploadsResult", "<Upload><Key>a&#10;</Key><UploadId>u</UploadId></Upload>"),
+       [](S3ObjectStore& store) { (void)store.list_multipart("", {}, 1); }},
+      {xml("DeleteResult", "<Error><Key>a&#10;</Key><Code>AccessDenied</Code></Error>"),
+       [](S3ObjectStore& store) { store.remove_many(std::vector<std::string>{"a"}); }},
+  };
+  for (const auto& each : cases) {
+    S3ObjectStore& store = start({each.reply});
+    const Error error = error_of([&] { each.call(store); });
+    EXPECT_EQ(error.code(), ErrorCode::corrupt) << error.what() << "\n" << each.reply.bytes;
+    for (const char c : std::string(error.what())) EXPECT_GE(static_cast<unsigned char>(c), 0x20);
+    EXPECT_EQ(server_->requests().size(), 1U);
+  }
+}
+
+TEST_F(S3StoreTest, ControlCharactersInNamesAreNotSent) {
+  S3ObjectStore& store = start({stored("1")});
+  for (const std::string& name : {std::string("a\nb"), std::string("\x7f"), std::string("a\0b", 3)}) {
+    EXPECT_EQ(error_of([&] { store.put(name, {}); }).code(), ErrorCode::invalid_argument);
+    EXPECT_EQ(error_of([&] { (void)store.get(name, 1); }).code(), ErrorCode::invalid_argument);
+    EXPECT_EQ(error_of([&] { store.begin_multipart(name, 5_MiB); }).code(), ErrorCode::invalid_argument);
+  }
+  EXPECT_TRUE(server_->requests().empty());
 }
 
 TEST_F(S3StoreTest, DamagedXmlIsUnavailableAndNoList) {
