@@ -96,8 +96,12 @@ S3Credentials from_profile(const S3Config& config, const Environment& environmen
     return found == values->end() ? Secret() : found->second;
   };
   const std::string origin = "the profile [" + place.profile + "] in " + file;
-  S3Credentials out{std::string(value("aws_access_key_id").reveal()), value("aws_secret_access_key"),
-                    value("aws_session_token"), origin, origin};
+  S3Credentials out{std::string(value("aws_access_key_id").reveal()),
+                    value("aws_secret_access_key"),
+                    value("aws_session_token"),
+                    origin,
+                    origin,
+                    /*from_file=*/true};
   if (out.access_key.empty() || out.secret_key.empty()) {
     refuse(origin + " has no aws_access_key_id or no aws_secret_access_key",
            "write both there, or name another profile in cold.profile");

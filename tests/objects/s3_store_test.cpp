@@ -1,10 +1,13 @@
 // The S3 object store against a server that does what it is told: what real ones do rarely.
 #include "objects/object_store_suite.hpp"
 #include "support/scripted_server.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <db4/object_stores.hpp>
 
 #include <gmock/gmock.h>
+
+#include <fstream>
 
 namespace db4::testing {
 namespace {
@@ -253,6 +256,82 @@ TEST_F(S3StoreTest, ClockThatIsOffIsCorrectedOnce) {
   EXPECT_EQ(error.code(), ErrorCode::permission_denied);
   EXPECT_THAT(error.what(), HasSubstr("clock"));
   EXPECT_EQ(server_->requests().size(), 2U) << "once";
+}
+
+/// Keys in a credentials file, which somebody writes anew from time to time.
+class S3RenewedKeysTest : public S3StoreTest {
+ protected:
+  S3RenewedKeysTest() {
+    write("OLD");
+    config_.access_key.clear();
+    config_.secret_key = {};
+    config_.profile = "work";
+    config_.credentials_file = file_;
+  }
+  void write(const std::string& key) const {
+    std::ofstream(file_) << "[work]\naws_access_key_id = " << key << "\naws_secret_access_key = the-secret-"
+                         << key << "\naws_session_token = token-of-" << key << "\n";
+  }
+  [[nodiscard]] bool signed_by(std::size_t n, const std::string& key) const {
+    const ScriptedRequest asked = request(n);
+    return asked.headers.at("authorization").find("Credential=" + key + "/") != std::string::npos &&
+           asked.headers.at("x-amz-security-token") == "token-of-" + key;
+  }
+
+  const TemporaryFolder folder_;
+  const std::filesystem::path file_ = folder_.path() / "credentials";
+  const std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>(system_clock()->now());
+};
+
+TEST_F(S3RenewedKeysTest, KeysThatExpiredAreReadAnewAndTheRequestRepeatedOnce) {
+  for (const char* code : {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "InvalidAccessKeyId"}) {
+    write("OLD");
+    S3ObjectStore& store = start({stored("1"), refusal(400, code), stored("2")}, clock_);
+    store.put("a", as_bytes("x"), {.only_if_absent = true});
+    write("NEW");
+    EXPECT_EQ(store.put("a", as_bytes("body"), {.only_if_absent = true}).etag, "2") << code;
+    ASSERT_EQ(server_->requests().size(), 3U);
+    EXPECT_TRUE(signed_by(1, "OLD"));
+    EXPECT_TRUE(signed_by(2, "NEW"));
+    EXPECT_EQ(request(2).body, "body");
+  }
+}
+
+TEST_F(S3RenewedKeysTest, AHeadThatWasRefusedIsAskedAgain) {
+  const ScriptedReply found = answer(200, "", {kId, "ETag: \"e\"", "Content-Length: 0"});
+  S3ObjectStore& store =
+      start({answer(400, "", {kId}), refusal(400, "ExpiredToken"), answer(206, "x", {kId}), found}, clock_);
+  write("NEW");
+  EXPECT_EQ(store.head("a")->etag, "e");
+  EXPECT_TRUE(signed_by(3, "NEW"));
+}
+
+TEST_F(S3RenewedKeysTest, WhereTheFileHasNoOthersTheRefusalStands) {
+  S3ObjectStore& store = start({refusal(400, "ExpiredToken")}, clock_);
+  const auto refused = [&] { return error_of([&] { (void)store.get("a", 1); }); };
+  EXPECT_EQ(refused().code(), ErrorCode::permission_denied);
+  EXPECT_EQ(server_->requests().size(), 1U);
+  // Read a moment ago: not again.
+  write("NEW");
+  refused();
+  EXPECT_EQ(server_->requests().size(), 2U);
+  clock_->advance(std::chrono::seconds(6));
+  refused();
+  ASSERT_EQ(server_->requests().size(), 4U) << "once, and not without end";
+  EXPECT_TRUE(signed_by(3, "NEW"));
+  // A file that is being written has half of it.
+  clock_->advance(std::chrono::seconds(6));
+  std::ofstream(file_) << "[work]\naws_access_key_id = HALF\n";
+  EXPECT_THAT(refused().what(), HasSubstr("ExpiredToken"));
+  EXPECT_EQ(server_->requests().size(), 5U);
+}
+
+TEST_F(S3RenewedKeysTest, KeysOfTheConfigurationAreNotLookedForElsewhere) {
+  config_.access_key = "KEY";
+  config_.secret_key = "the-secret";
+  S3ObjectStore& store = start({refusal(400, "ExpiredToken")}, clock_);
+  EXPECT_EQ(error_of([&] { (void)store.get("a", 1); }).code(), ErrorCode::permission_denied);
+  EXPECT_EQ(server_->requests().size(), 1U);
 }
 
 TEST_F(S3StoreTest, PutIsSentAgainOverANewConnectionUnlessItHasACondition) {
