@@ -98,6 +98,14 @@ for i in 7 8 9 300 301 1400; do "$db4" demote many n$i >/dev/null; done
 "$db4" export many --plain | cmp - <(seq 0 1499 | sed 's/.*/{"id":"n&","n":&}/' | sort -t'"' -k4,4) ||
   fail "the order is another"
 
+# What lies together in cold is read together: one read a document would take 40 seconds.
+seq 0 399 | sed 's/.*/{"id":"n&","n":&}/' | "$db4" import together >/dev/null
+expect 0 "$db4" --set tiering.hot_threshold=1ms --set tiering.warm_threshold=1ms \
+  --set tiering.access_count_threshold=1000 tier run --quiet
+expect 0 "$db4" ls together --tier hot --ids; [ -z "$out" ] || fail "still hot: $out"
+expect 0 timeout 20 "$db4" --set cold.max_reads_per_second=10 export together -o together.jsonl
+[ "$(wc -l <together.jsonl)" = 401 ] || fail "not all of them"
+
 # Any size into a folder; not on a line.
 head -c 67108865 /dev/zero >huge.bin
 "$db4" upload huge '../a' huge.bin --content-type image/png --quiet >/dev/null
