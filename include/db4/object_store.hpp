@@ -99,14 +99,16 @@ struct RemoveFailure {
   ErrorCode code = ErrorCode::unavailable;
 };
 
-/// Named immutable blobs. Names are 1 to kMaxObjectNameBytes bytes of UTF-8 without NUL, and any such name is
-/// legal: it is never taken as a path ("../x", "a//b", "con" and "A" next to "a" are just names).
+/// Named immutable blobs. Names are 1 to kMaxObjectNameBytes bytes of UTF-8 without control characters, and
+/// any such name is legal: it is never taken as a path ("../x", "a//b", "con" and "A" next to "a" are just
+/// names).
 ///
 /// Thread rule: every call may run in many threads at once. Errors: db4::Error with `unavailable` where a
 /// repetition may help, `resource_exhausted` for a full disk, `permission_denied`, `read_only`, `too_large`,
 /// `conflict` (a condition of PutOptions), `invalid_argument` (an illegal name or limit), `unsupported` (a
-/// condition that the provider does not know), `deadline_exceeded` and `cancelled` (CallOptions); nothing
-/// else. A put or remove that throws `unavailable`, `deadline_exceeded` or `cancelled` may have taken effect.
+/// condition that the provider does not know), `corrupt` (an answer with a name or etag that cannot be one),
+/// `deadline_exceeded` and `cancelled` (CallOptions); nothing else. A put or remove that throws
+/// `unavailable`, `deadline_exceeded` or `cancelled` may have taken effect.
 class DB4_API ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -219,6 +221,10 @@ class DB4_API ObjectStore {
   /// The etag that put_part gives to a part of these bytes, where the store's etags are digests: so a part
   /// whose receipt was lost is known again. Empty where they are not.
   [[nodiscard]] virtual std::string part_digest(ByteView body) const;
+
+  /// The etag that complete_multipart gives to an object of these parts, where it follows from theirs: so an
+  /// object whose completion nobody heard of is known again without being read. Empty where it does not.
+  [[nodiscard]] virtual std::string object_digest(std::span<const ObjectPart> parts) const;
 };
 
 /// An object store over another one, which forwards every call: derive from it and override what the layer is
@@ -256,6 +262,7 @@ class DB4_API ObjectStoreLayer : public ObjectStore {
   PendingUploadPage list_multipart(std::string_view prefix, const PendingUpload& after, std::size_t limit,
                                    const CallOptions& call) override;
   [[nodiscard]] std::string part_digest(ByteView body) const override;
+  [[nodiscard]] std::string object_digest(std::span<const ObjectPart> parts) const override;
 
  protected:
   [[nodiscard]] ObjectStore& under() const noexcept { return *under_; }

@@ -246,8 +246,10 @@ class Catalog {
   [[nodiscard]] std::optional<StoredDictionary> find_dictionary(std::uint32_t id) const;
   /// The id of the one with which a collection's new records are compressed; 0: none.
   [[nodiscard]] std::uint32_t dictionary_of(std::string_view collection) const;
-  /// Registers one whose object was announced and put; false where its id is taken or the intent is gone.
-  bool add_dictionary(const StoredDictionary& dictionary);
+  /// Registers one whose object was announced and put, as that of `collection`'s new records (empty: of none
+  /// yet); false, and nothing changed, where its id is taken or the intent is gone.
+  bool add_dictionary(const StoredDictionary& dictionary, std::string_view collection = {});
+  /// Lets a collection's new records be compressed with one that is there.
   void use_dictionary(std::string_view collection, std::uint32_t id);
   /// All of them, with their bytes.
   [[nodiscard]] std::vector<StoredDictionary> dictionaries() const;

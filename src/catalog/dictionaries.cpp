@@ -22,6 +22,12 @@ std::string collection_key(std::string_view collection) {
   return std::string(1, kOfCollection).append(collection);
 }
 
+std::string id_value(std::uint32_t id) {
+  std::string value;
+  put_fixed(value, id);
+  return value;
+}
+
 std::string encode(const StoredDictionary& dictionary) {
   std::string out;
   out.push_back(static_cast<char>(kFormat));
@@ -59,7 +65,7 @@ std::uint32_t Catalog::dictionary_of(std::string_view collection) const {
   return value && value->size() == sizeof(std::uint32_t) ? load_fixed<std::uint32_t>(value->data()) : 0;
 }
 
-bool Catalog::add_dictionary(const StoredDictionary& dictionary) {
+bool Catalog::add_dictionary(const StoredDictionary& dictionary, std::string_view collection) {
   kv::Batch batch;
   const std::string key = id_key(dictionary.id);
   batch.require_absent(kDictionaries, key);
@@ -69,15 +75,15 @@ bool Catalog::add_dictionary(const StoredDictionary& dictionary) {
   batch.add(kCounters, total_key(Metric::objects, 0), 1);
   batch.add(kCounters, total_key(Metric::object_bytes, 0),
             static_cast<std::int64_t>(dictionary.bytes.size()));
+  // In one batch: of one that nobody names nobody would ever hear again.
+  if (!collection.empty()) batch.put(kDictionaries, collection_key(collection), id_value(dictionary.id));
   // Synced whatever the durability: records that need it may be synced by others a moment later.
   return queue_.commit(batch, Durability::disk).committed();
 }
 
 void Catalog::use_dictionary(std::string_view collection, std::uint32_t id) {
   kv::Batch batch;
-  std::string value;
-  put_fixed(value, id);
-  batch.put(kDictionaries, collection_key(collection), std::move(value));
+  batch.put(kDictionaries, collection_key(collection), id_value(id));
   queue_.commit(batch, Durability::disk);
 }
 

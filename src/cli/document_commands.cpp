@@ -141,11 +141,94 @@ bool is_same_store(const Context& context, const CpOptions& options) {
   return options.to_store.empty() || std::filesystem::equivalent(options.to_store, context.folder(), ignored);
 }
 
+/// A document of a store, read piece by piece as it stands at one version.
+class StoredSource final : public ByteSource::Reader {
+ public:
+  StoredSource(ColdStorage& cold, const Key& key, const json& stat)
+      : cold_(cold), key_(key), size_(stat.at("size")), version_(stat.at("version")) {}
+
+  std::uint64_t size() const override { return size_; }
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    const auto sink = [&, done = std::size_t{0}](ByteView piece) mutable {
+      std::ranges::copy(piece, out.subspan(done).begin());
+      done += piece.size();
+    };
+    const auto read = cold_.read_large(key_.collection, key_.id, sink,
+                                       {.offset = offset, .length = out.size()}, {.concurrency = 1});
+    if (read && read->version == version_ && read->bytes == out.size()) return;
+    throw Error(ErrorCode::conflict, name_of(key_) + " was changed while it was copied", "copy it again");
+  }
+
+ private:
+  ColdStorage& cold_;
+  const Key key_;
+  const std::uint64_t size_;
+  const Version version_;
+};
+
+/// A document over what fits into memory goes from cold to cold, in parts. Nothing of it is left where it
+/// breaks off: the file that would resume it does not exist.
+json copy_large(TieredStore& from, TieredStore& to, const Context& context, const CpOptions& options,
+                const Key& target) {
+  if (!options.flags.tier.empty() && options.flags.tier != to_string(StorageTier::cold)) {
+    throw Error(ErrorCode::invalid_argument,
+                name_of(options.from) + " is over 64 MiB, and lives in cold alone", "leave --tier out");
+  }
+  const json stat = json::parse(run_operation(from, request_for("stat", options.from).dump(), {}, {}).json);
+  const ByteSource source(std::make_shared<StoredSource>(from.cold_storage(), options.from, stat));
+  try {
+    const UploadResult result = to.cold_storage().write_large(target.collection, target.id, source,
+                                                              {.stop = context.stop(),
+                                                               .content_type = stat.at("content_type"),
+                                                               .if_version = options.flags.if_version});
+    return {{"version", result.version}, {"tier", to_string(StorageTier::cold)}};
+  } catch (const Error& error) {
+    if (!error.upload_id().empty()) to.cold_storage().abort_upload(error.upload_id());
+    throw;
+  }
+}
+
+/// Where the copy goes: settings given for this store by --set or DB4_* are not that one's.
+Session open_target(const Context& context, const CpOptions& options) {
+  return {Settings::read(options.to_store).config(), context.wait(), context.stop()};
+}
+
+/// nullopt where it is no larger than what `get` takes, or a store that is held by another process.
+std::optional<json> copy_if_large(Context& context, const CpOptions& options, const Key& to) {
+  TieredStore* from = context.session().store();
+  if (from == nullptr) return std::nullopt;
+  const json stat = context.ask(request_for("stat", options.from));
+  if (!stat.at("found").get<bool>() || stat.at("size") <= kMaxBodyBytes) return std::nullopt;
+  if (options.to_store.empty()) return copy_large(*from, *from, context, options, to);
+  Session other = open_target(context, options);
+  if (other.store() == nullptr) {
+    throw Error(ErrorCode::locked, "a document over 64 MiB is copied into a store that no process holds",
+                "end the process that holds it");
+  }
+  json reply = copy_large(*from, *other.store(), context, options, to);
+  other.close();
+  return reply;
+}
+
+int report_copy(const Context& context, const Key& from, const Key& to, const json& reply) {
+  if (context.json()) {
+    Context::print(reply);
+  } else {
+    std::cout << "copied " << name_of(from) << " to " << name_of(to) << ", version " << reply.at("version")
+              << " in " << paint_tier(context.terminal(), reply.at("tier")) << "\n";
+  }
+  return kOk;
+}
+
 int cp(Context& context, const CpOptions& options) {
   const Key to{options.to.collection, options.to.id.empty() ? options.from.id : options.to.id};
   if (to.collection == options.from.collection && to.id == options.from.id && is_same_store(context, options))
     throw Error(ErrorCode::invalid_argument, name_of(to) + " would be copied onto itself",
                 "name another collection or id, or another store with --to-store");
+  if (const auto reply = copy_if_large(context, options, to)) {
+    context.session().close();
+    return report_copy(context, options.from, to, *reply);
+  }
   const OperationReply found = context.session().ask(request_for("get", options.from));
   const json source = json::parse(found.json);
   if (!source.at("found").get<bool>()) return report_not_found(context, options.from, source);
@@ -158,18 +241,11 @@ int cp(Context& context, const CpOptions& options) {
     context.session().close();
   } else {
     context.session().close();
-    // Settings given for this store by --set or DB4_* are not that one's.
-    Session other(Settings::read(options.to_store).config(), context.wait(), context.stop());
+    Session other = open_target(context, options);
     reply = json::parse(other.ask(request, found.body).json);
     other.close();
   }
-  if (context.json()) {
-    Context::print(reply);
-  } else {
-    std::cout << "copied " << name_of(options.from) << " to " << name_of(to) << ", version "
-              << reply.at("version") << " in " << paint_tier(context.terminal(), reply.at("tier")) << "\n";
-  }
-  return kOk;
+  return report_copy(context, options.from, to, reply);
 }
 
 void add_put(CommandTree& tree) {
@@ -232,7 +308,8 @@ void add_cp(CommandTree& tree) {
       tree.add({.name = "cp",
                 .group = "Documents",
                 .summary = "Copy a document to another key, or to another store",
-                .details = "For whole collections use `db4 export` and `db4 import`.",
+                .details = "For whole collections use `db4 export` and `db4 import`. A document over 64 MiB "
+                           "is copied into cold, and only while no other process holds the stores.",
                 .examples = "db4 cp users 1 backup\n"
                             "db4 cp users 1 users 2 --if-version 0  # only if there is no users/2\n"
                             "db4 cp users 1 users --to-store ../other"},

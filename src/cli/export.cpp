@@ -15,7 +15,12 @@
 namespace db4::cli {
 namespace {
 
+using namespace db4::literals;
 using nlohmann::json;
+
+/// Read together where the store is opened here: so many documents, and bodies of so many bytes, or one.
+constexpr std::size_t kBatchDocuments = 256;
+constexpr std::uint64_t kBatchBytes = 16_MiB;
 
 struct ExportOptions {
   std::vector<std::string> collections = {};
@@ -44,7 +49,16 @@ class Export {
   bool choose_collections();
   [[nodiscard]] std::unique_ptr<ExportWriter> make_writer() const;
   void write_collection(const std::string& collection, ExportWriter& writer);
-  void write_document(const std::string& collection, const std::string& id, ExportWriter& writer);
+  /// Of those that were listed, in their order.
+  void write_page(const std::string& collection, const json& documents, ExportWriter& writer);
+  void write_batch(const std::string& collection, const std::vector<std::string>& ids, ExportWriter& writer);
+  void write_large(const std::string& collection, const json& listed, ExportWriter& writer);
+  /// Throws too_large where one over 64 MiB cannot be written.
+  void refuse_where_it_must(const std::string& collection, const std::string& id,
+                            const ExportWriter& writer) const;
+  void write_asked(const std::string& collection, const std::string& id, ExportWriter& writer);
+  void count(std::uint64_t bytes);
+  void check_interrupted() const;
   void report() const;
 
   Context& context_;
@@ -114,24 +128,98 @@ void Export::write_collection(const std::string& collection, ExportWriter& write
     if (left == 0) return;
     request["limit"] = std::min(left, kMaxOperationListed);
     const json page = json::parse(session_.ask(request).json);
-    for (const json& document : page.at("documents")) write_document(collection, document.at("id"), writer);
+    write_page(collection, page.at("documents"), writer);
     request["cursor"] = page.at("cursor");
   } while (request["cursor"] != "");
 }
 
-void Export::write_document(const std::string& collection, const std::string& id, ExportWriter& writer) {
-  if (context_.interrupted()) {
-    throw Error(ErrorCode::cancelled, "interrupted; the export is not complete", "run it again");
+void Export::check_interrupted() const {
+  if (!context_.interrupted()) return;
+  throw Error(ErrorCode::cancelled, "interrupted; the export is not complete", "run it again");
+}
+
+void Export::count(std::uint64_t bytes) {
+  ++done_.documents;
+  done_.bytes += bytes;
+  progress_.update(done_);
+}
+
+void Export::write_page(const std::string& collection, const json& documents, ExportWriter& writer) {
+  std::vector<std::string> batch;
+  std::uint64_t batch_bytes = 0;
+  const auto write_gathered = [&] {
+    write_batch(collection, batch, writer);
+    batch.clear();
+    batch_bytes = 0;
+  };
+  for (const json& listed : documents) {
+    const std::uint64_t size = listed.at("size");
+    if (size > kMaxBodyBytes) {
+      refuse_where_it_must(collection, listed.at("id"), writer);
+      write_gathered();
+      write_large(collection, listed, writer);
+    } else if (session_.store() == nullptr) {
+      write_asked(collection, listed.at("id"), writer);
+    } else {
+      if (batch.size() == kBatchDocuments || batch_bytes + size > kBatchBytes) write_gathered();
+      batch.push_back(listed.at("id"));
+      batch_bytes += size;
+    }
   }
+  write_gathered();
+}
+
+void Export::write_batch(const std::string& collection, const std::vector<std::string>& ids,
+                         ExportWriter& writer) {
+  if (ids.empty()) return;
+  check_interrupted();
+  for (const auto& document : session_.store()->read_batch(collection, ids, {.count_access = false})) {
+    if (!document) continue;  // removed since it was listed
+    writer.write(
+        {.collection = collection, .id = document->id(), .content_type = document->meta().content_type},
+        document->text());
+    count(document->text().size());
+  }
+}
+
+void Export::refuse_where_it_must(const std::string& collection, const std::string& id,
+                                  const ExportWriter& writer) const {
+  const std::string problem = name_of({collection, id}) + " is over 64 MiB";
+  if (!writer.takes_files()) {
+    throw Error(ErrorCode::too_large, problem + ", more than a line holds",
+                "use --folder, or `db4 download` for that one");
+  }
+  if (session_.store() == nullptr) {
+    throw Error(ErrorCode::too_large, problem + ", and another process holds the store",
+                "export it when no process does, or use `db4 download` for that one");
+  }
+}
+
+/// One that is not to be held in memory.
+void Export::write_large(const std::string& collection, const json& listed, ExportWriter& writer) {
+  check_interrupted();
+  const std::string id = listed.at("id");
+  const std::string content_type = listed.at("content_type");
+  writer.write_file({.collection = collection, .id = id, .content_type = content_type},
+                    [&](const std::filesystem::path& file) -> std::optional<std::string> {
+                      const auto result = session_.store()->cold_storage().read_large(
+                          collection, id, file, {}, {.stop = context_.stop()});
+                      if (!result) return std::nullopt;
+                      count(result->bytes);
+                      return result->content_type;
+                    });
+}
+
+/// Through the socket of the process that holds the store.
+void Export::write_asked(const std::string& collection, const std::string& id, ExportWriter& writer) {
+  check_interrupted();
   const OperationReply reply =
       session_.ask({{"op", "get"}, {"collection", collection}, {"id", id}, {"peek", true}});
   const json meta = json::parse(reply.json);
   if (!meta.at("found").get<bool>()) return;  // removed since it was listed
   const std::string content_type = meta.at("content_type");
   writer.write({.collection = collection, .id = id, .content_type = content_type}, reply.body);
-  ++done_.documents;
-  done_.bytes += reply.body.size();
-  progress_.update(done_);
+  count(reply.body.size());
 }
 
 void Export::report() const {

@@ -140,18 +140,18 @@ class FolderWriter final : public ExportWriter {
   FolderWriter& operator=(const FolderWriter&) = delete;
 
   void write(const Envelope& document, std::string_view body) override {
-    const fs::path folder = fs::path(kDocuments) / encode_name(document.collection);
-    create_folder(folder_ / folder);
-    const std::string name = file_name_of(document.id, document.content_type);
-    const std::size_t dot = name.rfind('.');
-    // Of two ids whose files would have one name the second gets a number.
-    for (int number = 1;; ++number) {
-      std::string numbered = name;
-      if (number > 1) numbered.insert(std::min(dot, name.size()), "~" + std::to_string(number));
-      if (!write_new(folder_ / folder / numbered, body)) continue;
-      index_.write(encode_index_entry(document, (folder / numbered).string()));
-      index_.write("\n");
-      return;
+    note(document, new_file(document, body));
+  }
+
+  [[nodiscard]] bool takes_files() const override { return true; }
+  void write_file(const Envelope& document, const Fill& fill) override {
+    const fs::path file = new_file(document, {});
+    const auto content_type = fill(folder_ / file);
+    if (content_type) {
+      note({.collection = document.collection, .id = document.id, .content_type = *content_type}, file);
+    } else if (std::error_code problem; !fs::remove(folder_ / file, problem) && problem) {
+      errno = problem.value();
+      fail(folder_ / file);
     }
   }
 
@@ -203,6 +203,25 @@ class FolderWriter final : public ExportWriter {
     create_folder(folder);
     if (!write_new(folder / kUnfinishedExport, kUnfinishedExportText)) fail(folder / kUnfinishedExport);
     return folder;
+  }
+
+  /// A file for the document, which holds `body` now; its path in the folder.
+  fs::path new_file(const Envelope& document, std::string_view body) {
+    const fs::path folder = fs::path(kDocuments) / encode_name(document.collection);
+    create_folder(folder_ / folder);
+    const std::string name = file_name_of(document.id, document.content_type);
+    const std::size_t dot = name.rfind('.');
+    // Of two ids whose files would have one name the second gets a number.
+    for (int number = 1;; ++number) {
+      std::string numbered = name;
+      if (number > 1) numbered.insert(std::min(dot, name.size()), "~" + std::to_string(number));
+      if (write_new(folder_ / folder / numbered, body)) return folder / numbered;
+    }
+  }
+
+  void note(const Envelope& document, const fs::path& file) {
+    index_.write(encode_index_entry(document, file.string()));
+    index_.write("\n");
   }
 
   /// False where there is a file of this name.

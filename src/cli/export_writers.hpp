@@ -4,7 +4,9 @@
 #include "envelope.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace db4::cli {
@@ -15,6 +17,12 @@ class ExportWriter {
  public:
   virtual ~ExportWriter() = default;
   virtual void write(const Envelope& document, std::string_view body) = 0;
+  /// Makes the file at a path, and gives the document's type; nullopt where the document is gone.
+  using Fill = std::function<std::optional<std::string>(const std::filesystem::path& file)>;
+  /// Whether a document of any size can be written, by fill().
+  [[nodiscard]] virtual bool takes_files() const { return false; }
+  /// Only where takes_files(). The type in `document` is what the file's name goes by.
+  virtual void write_file(const Envelope& /*document*/, const Fill& /*fill*/) {}
   /// All of it is there now.
   virtual void finish() = 0;
 };

@@ -185,6 +185,8 @@ int list(Context& context) {
 /// is asked, which is so at once.
 json ask_to_abort(Context& context, const std::string& upload_id) {
   constexpr int kMostAsked = 50;
+  constexpr std::chrono::milliseconds kPause{100};
+  const std::shared_ptr<Clock> clock = system_clock();
   const json request{{"op", "upload_abort"}, {"upload_id", upload_id}};
   for (int asked = 1;; ++asked) {
     try {
@@ -195,7 +197,9 @@ json ask_to_abort(Context& context, const std::string& upload_id) {
       if (error.code() != ErrorCode::unavailable || !context.session().live() || asked == kMostAsked) throw;
     }
     context.end_session();
-    system_clock()->sleep_for(std::chrono::milliseconds{100}, context.stop());
+    if (!clock->sleep_for(kPause, context.stop())) {
+      throw Error(ErrorCode::cancelled, "interrupted while waiting for the upload to end", "run it again");
+    }
   }
 }
 

@@ -141,7 +141,8 @@ int stat_store(Context& context) {
             << "\n  a month: " << describe_dollars(cost.at("total"), digits) << " in tiers, "
             << describe_dollars(all_hot, digits) << " all hot\n";
   const json& store = stats.at("store");
-  std::cout << "  engine " << store.at("hot_type").get<std::string>() << ", durability "
+  std::cout << "  store " << store.at("id").get<std::string>() << ", engine "
+            << store.at("hot_type").get<std::string>() << ", durability "
             << store.at("durability").get<std::string>();
   if (context.session().live()) std::cout << "; held by process " << store.at("pid");
   std::cout << "\n";

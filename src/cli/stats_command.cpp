@@ -149,7 +149,7 @@ class StatsText {
               {"durability", word("durability")},
               {"compression", word("compression")},
               {"format", store.at("format").dump()},
-              {"id", escape(word("id"))},
+              {"store id", escape(word("id"))},
               {"process", store.at("pid").dump()},
               {"tombstones", count(stats_, "tombstones")}};
     const std::string trouble = stats_.at("last_background_error");

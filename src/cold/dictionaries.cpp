@@ -111,15 +111,16 @@ std::size_t Dictionaries::train(const Put& put, const Discard& discard, const st
     }
     catalog::StoredDictionary stored{.id = codec::Dictionary(bytes).id(), .object = {}, .bytes = bytes};
     // One of that very content may be there: of another collection, or from before a crash.
-    if (const auto there = catalog_.find_dictionary(stored.id); !there || there->bytes != bytes) {
-      if (there) continue;
+    if (const auto there = catalog_.find_dictionary(stored.id)) {
+      if (there->bytes != bytes) continue;
+      catalog_.use_dictionary(collection, stored.id);
+    } else {
       stored.object = put(stored.id, stored.bytes);
-      if (!catalog_.add_dictionary(stored)) {
+      if (!catalog_.add_dictionary(stored, collection)) {
         discard(stored.object, stored.bytes.size());
         continue;
       }
     }
-    catalog_.use_dictionary(collection, stored.id);
     const std::scoped_lock lock(mutex_);
     of_collection_[collection] = stored.id;
     ++trained;

@@ -43,6 +43,8 @@ class UploadRun {
   void take(Part& part, const ObjectPart& arrived, std::uint32_t checksum);
   void note(Part& part, const ObjectPart& arrived, std::uint32_t checksum);
   void report();
+  /// All of them, once each has its receipt.
+  [[nodiscard]] std::vector<ObjectPart> noted_parts() const;
   PutResult complete();
   void verify();
   void verify_part(const Part& part);
@@ -59,6 +61,7 @@ class UploadRun {
   const std::uint64_t part_size_;
   std::stop_source failing_;  ///< the first failure, or stop_, ends the requests of all threads
   std::vector<Part> parts_;
+  bool proven_ = false;  ///< the object that was found is made of the noted parts, by its etag
   std::atomic<std::size_t> next_{0};
   std::mutex mutex_;  ///< guards failure_, bytes_, done_, the session's receipts and the progress callback
   std::exception_ptr failure_;

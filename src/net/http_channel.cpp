@@ -12,6 +12,8 @@ namespace {
 constexpr long kReceiveBufferBytes = 512L << 10U;
 constexpr long kSendBufferBytes = 512L << 10U;
 constexpr std::size_t kMaxHeaderBytes = std::size_t{256} << 10U;
+/// Of an answer that is no HTTP: enough to tell what it is.
+constexpr std::size_t kForeignBytes = 8;
 /// A connection that was idle for longer is not used again: the other end has hung up, or is about to.
 constexpr long kMaxIdleSeconds = 55;
 /// A wait ends at least this often, whatever the clock says that was given.
@@ -68,6 +70,10 @@ std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
 std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) {
   auto& transfer = *static_cast<HttpTransfer*>(user);
   HttpResponse& response = transfer.response;
+  if (response.status == 0) {  // no line with a status came before it
+    transfer.foreign.assign(data, std::min(size, kForeignBytes));
+    return 0;
+  }
   const bool success = succeeded(response.status);
   const std::uint64_t limit = success ? transfer.request.max_body : kMaxErrorBodyBytes;
   const std::uint64_t announced = response.content_length.value_or(0);
@@ -137,6 +143,8 @@ void HttpClient::Channel::prepare(const HttpClientOptions& options, HttpTransfer
   set(CURLOPT_PATH_AS_IS, 1L);
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  // What is no HTTP comes as a body without a status, so that on_body sees what it is.
+  set(CURLOPT_HTTP09_ALLOWED, 1L);
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_PROXY, "");
   set(CURLOPT_NOSIGNAL, 1L);
@@ -245,6 +253,7 @@ HttpResponse HttpClient::Channel::run(const HttpRequest& request, const HttpClie
   ::curl_easy_getinfo(easy_, CURLINFO_NUM_CONNECTS, &connects);
   transfer.response.new_connection = connects > 0;
   ::curl_multi_remove_handle(multi_, easy_);
+  if (code == CURLE_OK && transfer.response.status == 0) code = CURLE_WEIRD_SERVER_REPLY;
   const bool enough = transfer.response.over_limit || transfer.cut_off;
   if (code != CURLE_OK && !enough)
     throw_http_failure(code, message_.data(), transfer, options.connect_timeout);

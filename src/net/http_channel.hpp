@@ -17,6 +17,7 @@ struct HttpTransfer {
   bool repeat_refused = false;  ///< it broke off, and was not to be sent again
   bool cut_off = false;         ///< enough of an error's body is there
   bool headers_too_long = false;
+  std::string foreign = {};  ///< the first bytes of an answer that is no HTTP
 };
 
 /// A multi handle with one easy handle, which lets a wait be ended from outside; both keep their connection

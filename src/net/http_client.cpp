@@ -12,6 +12,17 @@ std::string origin_of(std::string_view url) {
   return std::string(url.substr(0, path));
 }
 
+/// Whether bytes that came are a record of TLS (RFC 8446, 5.1): an alert or a handshake, of version 3.x.
+bool is_tls_record(std::string_view bytes) {
+  return bytes.size() >= 2 && (bytes[0] == '\x15' || bytes[0] == '\x16') && bytes[1] == '\x03';
+}
+
+/// What the TLS libraries that libcurl is built with say of bytes that are no TLS.
+bool says_no_tls(std::string_view detail) {
+  return detail.find("wrong version number") != std::string_view::npos ||
+         detail.find("unexpected TLS packet") != std::string_view::npos;
+}
+
 struct Explanation {
   HttpFailure failure;
   ErrorCode code;
@@ -19,9 +30,15 @@ struct Explanation {
   const char* advice;
 };
 
-Explanation explain(CURLcode code, const HttpTransfer& transfer) {
+Explanation explain(CURLcode code, std::string_view detail, const HttpTransfer& transfer) {
   using enum HttpFailure;
   using enum ErrorCode;
+  if (is_tls_record(transfer.foreign)) {
+    return {speaks_tls, invalid_argument, "it answers in TLS, and was asked without", "write https://"};
+  }
+  if (!transfer.foreign.empty()) {
+    return {protocol, invalid_argument, "the answer is no HTTP", "check host and port"};
+  }
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -40,6 +57,11 @@ Explanation explain(CURLcode code, const HttpTransfer& transfer) {
       return {ca_file, invalid_argument, "the file of trusted certificates cannot be read",
               "name one in PEM format"};
     case CURLE_SSL_CONNECT_ERROR:
+      if (says_no_tls(detail)) {
+        return {speaks_plain, invalid_argument, "it was asked for TLS, and answers without",
+                "write http://, or take its port for TLS"};
+      }
+      [[fallthrough]];
     case CURLE_USE_SSL_FAILED:
     case CURLE_SSL_CIPHER:
       return {tls, unavailable, "no TLS connection comes about", "check that this port speaks TLS"};
@@ -69,11 +91,13 @@ Explanation explain(CURLcode code, const HttpTransfer& transfer) {
 
 void throw_http_failure(CURLcode code, std::string_view detail, const HttpTransfer& transfer,
                         std::chrono::milliseconds connect_timeout) {
-  const Explanation why = explain(code, transfer);
+  const Explanation why = explain(code, detail, transfer);
   std::string problem = origin_of(transfer.request.url) + ": " + why.problem;
   if (code == CURLE_OPERATION_TIMEDOUT) problem += " (" + std::to_string(connect_timeout.count()) + " ms)";
+  // Of what on_body refused libcurl can only say that it was refused.
   std::string said(detail.empty() ? ::curl_easy_strerror(code) : detail);
-  throw HttpError(why.failure, why.code, problem + " (" + said + ")", why.advice);
+  throw HttpError(why.failure, why.code, transfer.foreign.empty() ? problem + " (" + said + ")" : problem,
+                  why.advice);
 }
 
 std::string_view HttpResponse::header(std::string_view name) const noexcept {

@@ -60,16 +60,18 @@ struct HttpResponse {
 
 /// Why there is no answer.
 enum class HttpFailure {
-  resolve,      ///< the host has no address
-  connect,      ///< nobody listens there, or not in time
-  tls,          ///< no TLS at the other end, or none that both speak
-  certificate,  ///< the other end's certificate is not trusted
-  ca_file,      ///< the file of trusted certificates cannot be read
-  url,          ///< no URL that can be asked
-  protocol,     ///< what came is no HTTP
-  broken,       ///< the connection ended before the answer did
-  stalled,      ///< nothing moved for too long
-  timeout,      ///< the attempt took too long as a whole
+  resolve,       ///< the host has no address
+  connect,       ///< nobody listens there, or not in time
+  tls,           ///< no TLS at the other end, or none that both speak
+  speaks_plain,  ///< it was asked for TLS, and answers without
+  speaks_tls,    ///< it was asked without TLS, and answers with it
+  certificate,   ///< the other end's certificate is not trusted
+  ca_file,       ///< the file of trusted certificates cannot be read
+  url,           ///< no URL that can be asked
+  protocol,      ///< what came is no HTTP
+  broken,        ///< the connection ended before the answer did
+  stalled,       ///< nothing moved for too long
+  timeout,       ///< the attempt took too long as a whole
 };
 
 /// What a request that got no answer throws, but for deadline_exceeded and cancelled, which are plain Errors.

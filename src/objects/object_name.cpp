@@ -5,6 +5,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 namespace db4::objects {
 namespace {
 
@@ -77,15 +79,24 @@ std::optional<std::string> unescape(std::string_view text) {
 
 }  // namespace
 
+bool has_control_characters(std::string_view text) noexcept {
+  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+bool is_object_name(std::string_view name) noexcept {
+  return !name.empty() && name.size() <= kMaxObjectNameBytes && !has_control_characters(name) &&
+         simdjson::validate_utf8(name.data(), name.size());
+}
+
 void require_object_name(std::string_view name) {
   if (name.empty() || name.size() > kMaxObjectNameBytes) {
     throw Error(ErrorCode::invalid_argument,
                 "an object's name of " + std::to_string(name.size()) + " bytes is not legal",
                 "use 1 to " + std::to_string(kMaxObjectNameBytes) + " bytes");
   }
-  if (name.find('\0') != std::string_view::npos || !simdjson::validate_utf8(name.data(), name.size())) {
-    throw Error(ErrorCode::invalid_argument, "an object's name is not UTF-8 without NUL",
-                "use UTF-8 without NUL");
+  if (!is_object_name(name)) {
+    throw Error(ErrorCode::invalid_argument, "an object's name is no UTF-8, or has control characters",
+                "use UTF-8 without control characters");
   }
 }
 
@@ -133,6 +144,7 @@ std::optional<FolderEntry> decode_entry(std::string_view entry) {
   if (entry.empty()) return std::nullopt;
   auto part = unescape(entry);
   if (!part) return std::nullopt;
+  if (has_control_characters(*part)) return std::nullopt;
   return FolderEntry{kind, std::move(*part)};
 }
 

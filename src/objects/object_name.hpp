@@ -9,7 +9,12 @@
 
 namespace db4::objects {
 
-/// Throws invalid_argument unless `name` is 1 to kMaxObjectNameBytes bytes of UTF-8 without NUL.
+/// Whether there is a control character in it: below U+0020, or U+007F.
+bool has_control_characters(std::string_view text) noexcept;
+
+/// Whether `name` is 1 to kMaxObjectNameBytes bytes of UTF-8 without control characters.
+bool is_object_name(std::string_view name) noexcept;
+/// Throws invalid_argument unless it is.
 void require_object_name(std::string_view name);
 
 /// Throws invalid_argument unless `limit` is 1 to 1,000.

@@ -48,6 +48,8 @@ PendingUploadPage ObjectStore::list_multipart(std::string_view, const PendingUpl
 
 std::string ObjectStore::part_digest(ByteView /*body*/) const { return {}; }
 
+std::string ObjectStore::object_digest(std::span<const ObjectPart> /*parts*/) const { return {}; }
+
 PutResult ObjectStoreLayer::put(std::string_view name, ByteView body, const PutOptions& options) {
   return under_->put(name, body, options);
 }
@@ -100,5 +102,8 @@ PendingUploadPage ObjectStoreLayer::list_multipart(std::string_view prefix, cons
   return under_->list_multipart(prefix, after, limit, call);
 }
 std::string ObjectStoreLayer::part_digest(ByteView body) const { return under_->part_digest(body); }
+std::string ObjectStoreLayer::object_digest(std::span<const ObjectPart> parts) const {
+  return under_->object_digest(parts);
+}
 
 }  // namespace db4

@@ -37,6 +37,9 @@ struct S3Response {
 /// Largest answer that is XML: a thousand names of 1,024 bytes, each byte of them encoded, with all the rest.
 inline constexpr std::uint64_t kMaxXmlBytes = 16ULL << 20U;
 
+/// Keys out of the credentials file are read anew at most this often, whatever the provider says of them.
+inline constexpr std::chrono::seconds kCredentialsRereadInterval{5};
+
 /// Thread-safe.
 class S3Client {
  public:
@@ -46,7 +49,8 @@ class S3Client {
   /// S3.
   ///
   /// A refusal because of the time is taken as a clock that is off: the offset to the provider's clock is
-  /// remembered, and the request sent once more.
+  /// remembered, and the request sent once more. A refusal of keys that came out of the credentials file has
+  /// the file read anew; where it has other keys now, the request is sent once more with them.
   S3Response send(const S3Request& request);
 
   /// The error of an answer; never for one that is ok().
@@ -64,9 +68,20 @@ class S3Client {
   [[nodiscard]] S3Stats stats() const;
 
  private:
-  S3Response send_once(const S3Request& request);
-  [[nodiscard]] std::vector<net::Header> signed_headers(const S3Request& request, std::string_view path,
-                                                        std::string_view query);
+  /// Keys, and what is made of them.
+  struct Identity {
+    Identity(const S3Config& config, const S3Endpoint& endpoint, S3Credentials found);
+    const S3Credentials credentials;
+    const S3Context context;
+    net::SigV4Signer signer;
+  };
+
+  S3Response send_once(const S3Request& request, Identity& identity);
+  [[nodiscard]] std::vector<net::Header> signed_headers(const S3Request& request, Identity& identity,
+                                                        std::string_view path, std::string_view query);
+  [[nodiscard]] std::shared_ptr<Identity> identity() const;
+  /// Other keys than those that were refused; null where there are none.
+  std::shared_ptr<Identity> other_than(const std::shared_ptr<Identity>& refused);
   bool correct_clock(const S3Response& response, TimePoint signed_at);
   /// Whether the answer itself shows that an S3 service gave it.
   static bool from_s3(const S3Response& response);
@@ -74,12 +89,14 @@ class S3Client {
   void learn(const S3Request& request, const S3Response& response);
   [[nodiscard]] std::string doing(const S3Request& request) const;
 
+  const S3Config config_;
+  const Environment environment_;
   const S3Endpoint endpoint_;
-  const S3Credentials credentials_;
-  const S3Context context_;
   const std::shared_ptr<Clock> clock_;
-  net::SigV4Signer signer_;
   net::HttpClient http_;
+  mutable std::mutex identity_mutex_;
+  std::shared_ptr<Identity> identity_;
+  std::optional<MonotonicTime> reread_at_;  ///< the credentials file
   std::atomic<bool> bucket_seen_{false};
   std::atomic<std::int64_t> clock_offset_s_{0};
   std::atomic<std::uint64_t> requests_{0};

@@ -2,6 +2,7 @@
 
 #include <db4/error.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -95,8 +96,12 @@ S3Credentials from_profile(const S3Config& config, const Environment& environmen
     return found == values->end() ? Secret() : found->second;
   };
   const std::string origin = "the profile [" + place.profile + "] in " + file;
-  S3Credentials out{std::string(value("aws_access_key_id").reveal()), value("aws_secret_access_key"),
-                    value("aws_session_token"), origin, origin};
+  S3Credentials out{std::string(value("aws_access_key_id").reveal()),
+                    value("aws_secret_access_key"),
+                    value("aws_session_token"),
+                    origin,
+                    origin,
+                    /*from_file=*/true};
   if (out.access_key.empty() || out.secret_key.empty()) {
     refuse(origin + " has no aws_access_key_id or no aws_secret_access_key",
            "write both there, or name another profile in cold.profile");
@@ -111,6 +116,22 @@ std::string process_environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+namespace {
+
+/// Throws for what cannot stand in a header; the secret never does.
+S3Credentials checked(S3Credentials found) {
+  const auto fits = [](std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7F; });
+  };
+  if (!fits(found.access_key) || !fits(found.session_token.reveal())) {
+    refuse("the access key or session token has a blank, a control character or another that is not ASCII",
+           "check " + found.key_origin);
+  }
+  return found;
+}
+
+}  // namespace
+
 S3Credentials find_s3_credentials(const S3Config& config, const Environment& environment) {
   if (config.access_key.empty() != config.secret_key.empty()) {
     refuse(config.access_key.empty() ? "cold.secret_key is set, and cold.access_key is not"
@@ -118,7 +139,8 @@ S3Credentials find_s3_credentials(const S3Config& config, const Environment& env
            "set both, or neither to take them from the environment or a profile");
   }
   if (!config.access_key.empty()) {
-    return {config.access_key, config.secret_key, config.session_token, "cold.secret_key", "cold.access_key"};
+    return checked(
+        {config.access_key, config.secret_key, config.session_token, "cold.secret_key", "cold.access_key"});
   }
   if (!config.session_token.empty()) {
     refuse("cold.session_token is set without keys", "set cold.access_key and cold.secret_key as well");
@@ -130,9 +152,9 @@ S3Credentials find_s3_credentials(const S3Config& config, const Environment& env
       refuse("of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY only one is set",
              "set both, or cold.access_key and cold.secret_key");
     }
-    if (!out.access_key.empty()) return out;
+    if (!out.access_key.empty()) return checked(std::move(out));
   }
-  return from_profile(config, environment);
+  return checked(from_profile(config, environment));
 }
 
 }  // namespace db4::objects

@@ -18,6 +18,7 @@ constexpr std::string_view kAdviseRights =
     "give the access key the rights to read, write, list and delete in it";
 constexpr std::string_view kAdviseQuota = "make room in the bucket, or have its quota raised";
 constexpr std::string_view kAdviseParts = "begin the upload anew";
+constexpr const char* kAdviseTls = "write https:// in cold.endpoint instead of http://";
 
 constexpr std::array kMeanings = {
     Meaning{"AccessDenied", ErrorCode::permission_denied, kAdviseRights},
@@ -93,6 +94,19 @@ std::string_view advice_for(ErrorCode kind) {
     default:
       return kRepeat;
   }
+}
+
+bool is_plain(const S3Context& context) { return context.endpoint.starts_with("http://"); }
+
+/// What servers answer in plain HTTP, at a port for TLS, to one who does not speak it: 400, and a sentence of
+/// Go's and MinIO's ("... to an HTTPS server"), nginx's ("... to HTTPS port"), Apache's ("... SSL-enabled
+/// server port") or Tomcat's ("... requires TLS").
+bool wants_tls(const S3Context& context, const net::HttpResponse& response) {
+  if (response.status != 400 || !is_plain(context)) return false;
+  const std::string_view body = as_text(response.body);
+  return std::ranges::any_of(
+      std::array<std::string_view, 4>{"HTTPS server", "HTTPS port", "SSL-enabled", "requires TLS"},
+      [&](std::string_view each) { return body.find(each) != std::string_view::npos; });
 }
 
 /// What a provider says, on one line and not endless: it comes from outside.
@@ -175,6 +189,10 @@ std::optional<ErrorCode> s3_error_kind(std::string_view code) noexcept {
 }
 
 Error not_s3(const S3Context& context, std::string_view doing, const net::HttpResponse& response) {
+  if (wants_tls(context, response)) {
+    return {ErrorCode::invalid_argument,
+            context.endpoint + " speaks TLS, and was asked without, " + std::string(doing), kAdviseTls};
+  }
   std::string type(response.header("content-type"));
   return {ErrorCode::invalid_argument,
           context.endpoint + " answers " + std::string(doing) + " with something that is not S3 (HTTP " +
@@ -194,6 +212,12 @@ Error s3_error(const S3Context& context, std::string_view doing, const net::Http
     case HttpFailure::tls:
       advice = "check cold.endpoint: http:// where that port speaks no TLS";
       break;
+    case HttpFailure::speaks_plain:
+      advice = "write http:// in cold.endpoint instead of https://, or the provider's port for TLS";
+      break;
+    case HttpFailure::speaks_tls:
+      advice = kAdviseTls;
+      break;
     case HttpFailure::certificate:
       advice = "set cold.ca_file to the certificate that signed it, or check cold.endpoint";
       break;
@@ -206,6 +230,8 @@ Error s3_error(const S3Context& context, std::string_view doing, const net::Http
       break;
     case HttpFailure::broken:
       advice = error.advice();
+      // Many that speak TLS hang up on who does not, without a word.
+      if (is_plain(context)) advice += "; if it stays so, check cold.endpoint: https:// where TLS is spoken";
       break;
     case HttpFailure::stalled:
       advice = "repeat it; cold.stall_timeout says how long to wait";

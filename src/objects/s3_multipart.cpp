@@ -24,9 +24,16 @@ void check_numbers(std::span<const ObjectPart> parts, const PartRules& rules) {
 
 int hex_value(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 
+bool no_such_upload(const S3Response& response) {
+  // Ceph forgets the object together with the upload.
+  return response.is("NoSuchUpload") || response.is("NoSuchKey");
+}
+
+}  // namespace
+
 /// The etag that S3 gives to an object of these parts: the digest of their digests, and how many they are.
 /// Empty where their etags are no digests.
-std::string etag_of(std::span<const ObjectPart> parts) {
+std::string S3Store::object_digest(std::span<const ObjectPart> parts) const {
   std::string digests;
   for (const ObjectPart& part : parts) {
     const bool digest =
@@ -38,13 +45,6 @@ std::string etag_of(std::span<const ObjectPart> parts) {
   }
   return to_hex(md5(as_bytes(digests))) + "-" + std::to_string(parts.size());
 }
-
-bool no_such_upload(const S3Response& response) {
-  // Ceph forgets the object together with the upload.
-  return response.is("NoSuchUpload") || response.is("NoSuchKey");
-}
-
-}  // namespace
 
 std::string S3Store::begin_multipart(std::string_view name, std::uint64_t part_size,
                                      const CallOptions& call) {
@@ -104,7 +104,7 @@ PutResult S3Store::complete_multipart(std::string_view name, std::string_view up
     if (!info) throw client_.error_of(request, response);
     result.etag = info->etag;
   }
-  result.verified = result.etag == etag_of(parts);
+  result.verified = result.etag == object_digest(parts);
   return result;
 }
 

@@ -170,12 +170,8 @@ std::optional<Bytes> S3Store::get_range(std::string_view name, std::uint64_t off
 std::optional<ObjectInfo> S3Store::head(std::string_view name, const CallOptions& call) {
   require_object_name(name);
   const S3Request request{.method = "HEAD", .name = name, .doing = "to look at", .call = call};
-  const S3Response response = client_.send(request);
-  if (response.http.status == 404) {
-    client_.require_bucket(call);  // without a body, nothing says what is not there
-    return std::nullopt;
-  }
-  if (!response.ok()) {
+  S3Response response = client_.send(request);
+  if (!response.ok() && response.http.status != 404) {
     // A refusal without a body does not say why; that of a GET does.
     const S3Request first_byte{.method = "GET",
                                .name = name,
@@ -184,8 +180,14 @@ std::optional<ObjectInfo> S3Store::head(std::string_view name, const CallOptions
                                .max_body = 1,
                                .call = call};
     const S3Response why = client_.send(first_byte);
-    throw client_.error_of(request, why.ok() ? response : why);
+    if (!why.ok()) throw client_.error_of(request, why);
+    response = client_.send(request);  // keys or the clock were corrected
   }
+  if (response.http.status == 404) {
+    client_.require_bucket(call);  // without a body, nothing says what is not there
+    return std::nullopt;
+  }
+  if (!response.ok()) throw client_.error_of(request, response);
   client_.require_s3(response, call);
   if (!response.http.content_length) throw client_.not_s3_error(request, response);
   return ObjectInfo{std::string(name), *response.http.content_length,

@@ -37,6 +37,7 @@ class S3Store final : public S3ObjectStore {
   PendingUploadPage list_multipart(std::string_view prefix, const PendingUpload& after, std::size_t limit,
                                    const CallOptions& call) override;
   [[nodiscard]] std::string part_digest(ByteView body) const override { return to_hex(md5(body)); }
+  [[nodiscard]] std::string object_digest(std::span<const ObjectPart> parts) const override;
 
   [[nodiscard]] S3Stats stats() const override { return client_.stats(); }
 

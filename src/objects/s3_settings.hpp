@@ -19,6 +19,7 @@ struct S3Credentials {
   /// Where to mend them: "cold.secret_key", "AWS_SECRET_ACCESS_KEY", "the profile x in ~/.aws/credentials".
   std::string secret_origin;
   std::string key_origin;
+  bool from_file = false;  ///< which somebody may write anew while the store is open
 };
 
 /// Those of the configuration; else, unless it names a profile, of the environment; else of the profile in

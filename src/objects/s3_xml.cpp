@@ -1,5 +1,7 @@
 #include "objects/s3_xml.hpp"
 
+#include "objects/object_name.hpp"
+
 #include <db4/error.hpp>
 
 #include <pugixml.hpp>
@@ -62,6 +64,23 @@ void require(const Document& document, std::string_view name) {
   if (!document.is(name)) unexpected(name);
 }
 
+/// What is sent back in a later request. Throws corrupt.
+std::string token(const pugi::xml_node& node, std::string_view name) {
+  std::string out = text(node, name);
+  if (!has_control_characters(out)) return out;
+  throw Error(ErrorCode::corrupt, "the S3 provider's " + std::string(name) + " has control characters",
+              "check that cold.endpoint is the provider's S3 API");
+}
+
+/// The name of an object. Throws corrupt: what no put makes is not taken further.
+std::string object_name(std::string name) {
+  if (is_object_name(name)) return name;
+  throw Error(ErrorCode::corrupt,
+              "the S3 provider tells of an object whose name is no UTF-8 of at most 1,024 bytes without "
+              "control characters",
+              "remove it by other means, or give db4 a prefix of its own in the bucket (cold.prefix)");
+}
+
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -90,7 +109,7 @@ class Names {
   explicit Names(const pugi::xml_node& root) : encoded_(text(root, "EncodingType") == "url") {}
   [[nodiscard]] std::string operator()(const pugi::xml_node& node) const {
     std::string name = text(node, "Key");
-    return encoded_ ? url_decoded(name) : name;
+    return object_name(encoded_ ? url_decoded(name) : std::move(name));
   }
 
  private:
@@ -120,7 +139,7 @@ S3Listing parse_s3_listing(ByteView body) {
   const Names name(document.root());
   S3Listing out;
   out.page.more = yes(document.root(), "IsTruncated");
-  out.continuation = text(document.root(), "NextContinuationToken");
+  out.continuation = token(document.root(), "NextContinuationToken");
   for (const pugi::xml_node& node : document.root().children()) {
     if (local_name(node) != "Contents") continue;
     out.page.objects.push_back({name(node), number(node, "Size"), parse_iso_time(text(node, "LastModified")),
@@ -135,7 +154,7 @@ std::vector<S3DeleteFailure> parse_s3_delete_result(ByteView body) {
   std::vector<S3DeleteFailure> out;
   for (const pugi::xml_node& node : document.root().children()) {
     if (local_name(node) != "Error" || text(node, "Code") == "NoSuchKey") continue;
-    out.push_back({text(node, "Key"), {text(node, "Code"), text(node, "Message"), {}, {}}});
+    out.push_back({object_name(text(node, "Key")), {text(node, "Code"), text(node, "Message"), {}, {}}});
   }
   return out;
 }
@@ -143,7 +162,7 @@ std::vector<S3DeleteFailure> parse_s3_delete_result(ByteView body) {
 std::string parse_s3_upload_id(ByteView body) {
   const Document document(body);
   require(document, "InitiateMultipartUploadResult");
-  std::string id = text(document.root(), "UploadId");
+  std::string id = token(document.root(), "UploadId");
   if (id.empty()) unexpected("InitiateMultipartUploadResult");
   return id;
 }
@@ -175,15 +194,15 @@ PendingUploadPage parse_s3_uploads(ByteView body) {
   page.more = yes(document.root(), "IsTruncated");
   for (const pugi::xml_node& node : document.root().children()) {
     if (local_name(node) != "Upload") continue;
-    page.uploads.push_back({name(node), text(node, "UploadId"), parse_iso_time(text(node, "Initiated"))});
+    page.uploads.push_back({name(node), token(node, "UploadId"), parse_iso_time(text(node, "Initiated"))});
   }
   return page;
 }
 
 bool fits_xml(std::string_view name) noexcept {
+  if (has_control_characters(name)) return false;
   for (std::size_t i = 0; i < name.size(); ++i) {
     const auto byte = static_cast<unsigned char>(name[i]);
-    if (byte < 0x20 || byte == 0x7F) return false;
     // U+FFFE and U+FFFF are characters of UTF-8 and none of XML.
     if (byte == 0xEF && name.substr(i).size() >= 3 && name[i + 1] == '\xBF' &&
         static_cast<unsigned char>(name[i + 2]) >= 0xBE) {
@@ -216,6 +235,10 @@ std::string s3_complete_request(std::span<const ObjectPart> parts) {
 
 std::string unquoted(std::string_view etag) {
   if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
+  if (has_control_characters(etag)) {
+    throw Error(ErrorCode::corrupt, "the S3 provider gives an etag with control characters",
+                "check that cold.endpoint is the provider's S3 API");
+  }
   return std::string(etag);
 }
 

@@ -25,7 +25,8 @@ struct S3Listing {
   std::string continuation;  ///< of the next page
 };
 
-// Each throws unavailable where the answer is not what was asked for: damaged, or of something else than S3.
+// Each throws unavailable where the answer is not what was asked for: damaged, or of something else than S3;
+// and corrupt where a name, an etag or an id in it cannot be one.
 S3Listing parse_s3_listing(ByteView body);
 /// A name, and why it could not be removed; those that were not there count as removed.
 struct S3DeleteFailure {
@@ -45,7 +46,7 @@ bool fits_xml(std::string_view name) noexcept;
 std::string s3_delete_request(std::span<const std::string> names);
 std::string s3_complete_request(std::span<const ObjectPart> parts);
 
-/// Without the quotes around it.
+/// Without the quotes around it. Throws corrupt where it has control characters: it would go into headers.
 std::string unquoted(std::string_view etag);
 /// "2009-10-12T17:50:30.000Z"; the epoch where it is no such time.
 TimePoint parse_iso_time(std::string_view text) noexcept;

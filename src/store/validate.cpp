@@ -2,6 +2,7 @@
 #include "catalog/names.hpp"
 #include "codec/json_check.hpp"
 #include "codec/record.hpp"
+#include "objects/object_name.hpp"
 #include "objects/s3_settings.hpp"
 #include "store/impl.hpp"
 
@@ -26,6 +27,24 @@ void check_tiering(const TieringConfig& tiering) {
   }
   if (tiering.claim_lease < 1s) {
     refuse("tiering.claim_lease is under a second", "set it to more than a tiering run takes");
+  }
+}
+
+/// It begins every object's name, so it must be one that every provider and proxy leaves as it is.
+void check_prefix(std::string_view prefix) {
+  if (prefix.empty()) return;
+  constexpr const char* kAdvice = "choose another one, such as \"data/\"";
+  if (prefix.size() > 512 || !objects::is_object_name(prefix)) {
+    refuse("cold.prefix is no UTF-8 of at most 512 bytes without control characters", kAdvice);
+  }
+  if (prefix.front() == '/') refuse("cold.prefix begins with '/'", kAdvice);
+  for (std::string_view rest = prefix; !rest.empty();) {
+    const std::size_t slash = std::min(rest.find('/'), rest.size());
+    const std::string_view part = rest.substr(0, slash);
+    rest.remove_prefix(std::min(slash + 1, rest.size()));
+    if (part.empty() || part == "." || part == "..") {
+      refuse("cold.prefix has a part that is empty, \".\" or \"..\", which may be taken for a path", kAdvice);
+    }
   }
 }
 
@@ -93,10 +112,7 @@ void check_config(const TieredStoreConfig& config, const Components& components)
       refuse("cold.path is empty", "name a folder");
     }
   }
-  if (config.cold.prefix.size() > 512 ||
-      (!config.cold.prefix.empty() && !codec::is_clean_utf8(config.cold.prefix))) {
-    refuse("cold.prefix is not clean UTF-8 of at most 512 bytes", "choose a shorter one, such as \"data/\"");
-  }
+  check_prefix(config.cold.prefix);
   if (config.cold.segment_size < 64_KiB || config.cold.segment_size > 1_GiB) {
     refuse("cold.segment_size is out of range", "set it between 64 KiB and 1 GiB");
   }

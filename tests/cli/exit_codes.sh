@@ -14,6 +14,11 @@ expect 0 "$db4" get users 1
 # 1: failed.
 if [ -w /dev/full ]; then
   expect 1 bash -c '"$0" get users 1 >/dev/full' "$db4"; has "standard output"
+  # What was asked for is done, and it is said that it may be.
+  expect 1 bash -c '"$0" put users full one.json >/dev/full' "$db4"; has "What was asked for may be done"
+  expect 0 "$db4" get users full
+  expect 1 bash -c '"$0" rm users full >/dev/full' "$db4"; has "look first"
+  expect 4 "$db4" get users full
 else
   echo "skipped: code 1 by a full disk, there is no /dev/full"
 fi

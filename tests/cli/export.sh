@@ -91,6 +91,35 @@ if [ -w /dev/full ]; then
 fi
 expect 1 bash -c '"$0" export --all | head -c 10 >/dev/null; exit "${PIPESTATUS[0]}"' "$db4"
 
+# A page of documents and more, of which some are cold: in the order of their ids, each once.
+seq 0 1499 | sed 's/.*/{"id":"n&","n":&}/' | "$db4" import many >/dev/null
+"$db4" tier run >/dev/null
+for i in 7 8 9 300 301 1400; do "$db4" demote many n$i >/dev/null; done
+"$db4" export many --plain | cmp - <(seq 0 1499 | sed 's/.*/{"id":"n&","n":&}/' | sort -t'"' -k4,4) ||
+  fail "the order is another"
+
+# What lies together in cold is read together: one read a document would take 40 seconds.
+seq 0 399 | sed 's/.*/{"id":"n&","n":&}/' | "$db4" import together >/dev/null
+expect 0 "$db4" --set tiering.hot_threshold=1ms --set tiering.warm_threshold=1ms \
+  --set tiering.access_count_threshold=1000 tier run --quiet
+expect 0 "$db4" ls together --tier hot --ids; [ -z "$out" ] || fail "still hot: $out"
+expect 0 timeout 20 "$db4" --set cold.max_reads_per_second=10 export together -o together.jsonl
+[ "$(wc -l <together.jsonl)" = 401 ] || fail "not all of them"
+
+# Any size into a folder; not on a line.
+head -c 67108865 /dev/zero >huge.bin
+"$db4" upload huge '../a' huge.bin --content-type image/png --quiet >/dev/null
+"$db4" upload huge z huge.bin --quiet >/dev/null
+echo '{}' | "$db4" put huge b >/dev/null
+expect 0 "$db4" export huge --folder huge; has "exported 3 documents of 128.0 MiB"
+[ "$(wc -l <huge/index.jsonl)" = 4 ] || fail "the index has $(cat huge/index.jsonl)"
+grep -q '"id":"../a","content_type":"image/png"' huge/index.jsonl || fail "the index has $(cat huge/index.jsonl)"
+[ "$(find huge/documents -type f | wc -l)" = 3 ] || fail "there is $(find huge)"
+for file in huge/documents/huge/*a.png huge/documents/huge/z*; do cmp "$file" huge.bin; done
+expect 2 "$db4" export huge; has "64 MiB"; has "--folder"
+rm -r huge huge.bin
+"$db4" rm huge '../a' >/dev/null; "$db4" rm huge z >/dev/null
+
 # Out of the process that holds the store.
 mkfifo pipe
 "$db4" import held pipe --batch 1 >/dev/null &

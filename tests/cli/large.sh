@@ -101,6 +101,22 @@ expect 0 "$db4" uploads abort given-up; has "nothing to abort"
 expect 0 "$db4" uploads clean --older-than 0s; has "forgot 7 ended uploads"
 expect 0 "$db4" uploads list; lacks given-up
 
+# Copies of any size go from cold to cold; nothing of one that fails is left.
+head -c 67108865 /dev/zero | tr '\0' x >huge.bin
+"$db4" upload videos huge huge.bin --content-type video/mp4 --quiet >/dev/null
+expect 0 "$db4" cp videos huge copies; has "copied videos/huge to copies/huge, version 1 in cold"
+"$db4" download copies huge - | cmp - huge.bin
+expect 0 "$db4" stat copies huge; has video/mp4
+expect 3 "$db4" cp videos huge copies --if-version 0; has "has version 1, not 0"
+expect 2 "$db4" cp videos huge copies --tier hot; has "lives in cold alone"
+"$db4" init other-store --set hot.durability=process >/dev/null
+expect 0 "$db4" cp videos huge copies moved --to-store other-store --json; has '"tier": "cold"'
+"$db4" --store other-store download copies moved - | cmp - huge.bin
+rm -r other-store huge.bin
+for key in videos copies; do "$db4" --set cold.garbage_grace=0ms rm $key huge >/dev/null; done
+"$db4" gc >/dev/null
+"$db4" uploads clean --older-than 0s >/dev/null
+
 # Garbage.
 expect 0 "$db4" --set cold.garbage_grace=0ms rm videos told
 expect 0 "$db4" gc; has "deleted 1 object of"

@@ -149,6 +149,54 @@ TEST_F(MultipartUploaderTest, ACompletionWhoseAnswerWasLostIsFoundAndReadBack) {
   expect_whole();
 }
 
+/// Gives to what is completed an etag that follows from those of the parts, as S3 does.
+class ProvingStore final : public ObjectStoreLayer {
+ public:
+  using ObjectStoreLayer::ObjectStoreLayer;
+  std::string object_digest(std::span<const ObjectPart> parts) const override {
+    std::string digest;
+    for (const ObjectPart& part : parts) digest += part.etag;
+    return digest;
+  }
+  PutResult complete_multipart(std::string_view name, std::string_view upload_id,
+                               std::span<const ObjectPart> parts, const CallOptions& call) override {
+    ObjectStoreLayer::complete_multipart(name, upload_id, parts, call);
+    const std::lock_guard lock(mutex_);
+    etag_ = object_digest(parts);
+    return {.etag = etag_, .verified = true};
+  }
+  std::optional<ObjectInfo> head(std::string_view name, const CallOptions& call) override {
+    auto info = ObjectStoreLayer::head(name, call);
+    const std::lock_guard lock(mutex_);
+    if (info) info->etag = other ? "something else" : etag_;
+    return info;
+  }
+  std::atomic<bool> other = false;  ///< as a bucket that encrypts with keys of its own
+
+ private:
+  std::mutex mutex_;
+  std::string etag_;
+};
+
+TEST_F(MultipartUploaderTest, ACompletionThatNobodyHeardOfIsProvenByTheDigestsOfItsParts) {
+  for (const bool other : {false, true}) {
+    const auto memory = objects::make_memory_object_store();
+    const auto proving = std::make_shared<ProvingStore>(memory);
+    const auto faulty = std::make_shared<FaultObjectStore>(proving);
+    const auto sessions = std::make_shared<InMemorySessionStore>();
+    MultipartUploader uploader(faulty, sessions, {.clock = clock_, .random = seeded_random(1)});
+    proving->other = other;
+    faulty->fail_nth(ObjectOperation::complete_multipart, 1, FaultPoint::after);
+    error_of([&] { uploader.upload("object", source_, {.part_size = kPart, .upload_id = "one"}); });
+    uploader.resume("one", source_);
+    EXPECT_EQ(uploader.status("one")->state, MultipartUploadState::completed);
+    EXPECT_EQ(faulty->count(ObjectOperation::complete_multipart), 1U);
+    EXPECT_EQ(faulty->count(ObjectOperation::get_range), other ? kParts : 0U)
+        << "read back only where the etag proves nothing";
+    EXPECT_TRUE(*memory->get("object", kSize + 1) == content_);
+  }
+}
+
 TEST_F(MultipartUploaderTest, AnUploadThatExpiredAtTheStoreStartsAnew) {
   faulty_->fail_nth(ObjectOperation::put_part, 10, FaultPoint::before);
   error_of([&] { upload({.concurrency = 1}); });

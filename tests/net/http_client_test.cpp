@@ -215,7 +215,16 @@ TEST_F(HttpClientTest, WhatIsNoHttpIsSaidSo) {
   EXPECT_EQ(failure_of([&] {
               client()->send({.method = "GET", .url = "https" + server.endpoint().substr(4) + "/"});
             }),
-            HttpFailure::tls);
+            HttpFailure::speaks_plain);
+}
+
+TEST_F(HttpClientTest, TlsThatWasNotAskedForIsSaidSo) {
+  // An alert, "protocol version": what a TLS server says to "GET / HTTP/1.1".
+  ScriptedServer server({then({std::string("\x15\x03\x01\x00\x02\x02\x46", 7)}, Then::close)});
+  EXPECT_EQ(failure_of([&] { client()->send(get(server)); }), HttpFailure::speaks_tls);
+  EXPECT_EQ(failure_of([&] { client()->send({.method = "HEAD", .url = server.endpoint() + "/"}); }),
+            HttpFailure::protocol)
+      << "of an answer without a body nothing is seen";
 }
 
 TEST_F(HttpClientTest, NobodyThereIsSaidSo) {

@@ -111,6 +111,10 @@ TEST_P(ObjectStoreSuite, PartsBecomeOneObject) {
   ASSERT_TRUE(info);
   EXPECT_EQ(info->size, 2 * upload.part_size() + 17);
   EXPECT_EQ(info->etag, result.etag);
+  const std::string of_parts = store_->object_digest(parts);
+  if (!of_parts.empty() && result.verified) {
+    EXPECT_EQ(of_parts, info->etag);
+  }
   const std::string whole = upload.body(1) + upload.body(2) + upload.body(3, true);
   EXPECT_TRUE(text_of(store_->get("big/one", kAnySize)) == whole);
   EXPECT_EQ(text_of(store_->get_range("big/one", upload.part_size() - 5, 10)),

@@ -177,6 +177,10 @@ TEST_P(ObjectStoreSuite, HostileNamesAreJustNames) {
 TEST_P(ObjectStoreSuite, IllegalNamesAreRefusedByEveryCall) {
   const std::vector<std::string> illegal = {"",
                                             std::string("a\0b", 3),
+                                            "a\r\nb",
+                                            "a\tb",
+                                            "\x01",
+                                            "\x7f",
                                             std::string(kMaxObjectNameBytes + 1, 'x'),
                                             "\xff",
                                             "a\xc3",

@@ -206,6 +206,17 @@ TEST_F(S3CredentialsTest, NoneOrHalfAreRefusedByName) {
               HasSubstr("cold.credentials_file"));
 }
 
+TEST_F(S3CredentialsTest, WhatCannotStandInAHeaderIsRefused) {
+  EXPECT_THAT(refused([&] { found({.access_key = "K\r\nx: y", .secret_key = "s"}); }),
+              HasSubstr("cold.access_key"));
+  EXPECT_THAT(refused([&] { found({.access_key = "K", .secret_key = "s", .session_token = "t\n"}); }),
+              HasSubstr("session token"));
+  EXPECT_THAT(refused([&] {
+                found({}, {{"AWS_ACCESS_KEY_ID", "a b"}, {"AWS_SECRET_ACCESS_KEY", "s"}});
+              }),
+              HasSubstr("AWS_ACCESS_KEY_ID"));
+}
+
 TEST_F(S3CredentialsTest, ErrorsNameWhereTheSecretCameFrom) {
   write("[default]\naws_access_key_id = FK\naws_secret_access_key = fs\n");
   const auto origin = [&](const S3Config& config, Variables variables = {}) {

@@ -1,10 +1,13 @@
 // The S3 object store against a server that does what it is told: what real ones do rarely.
 #include "objects/object_store_suite.hpp"
 #include "support/scripted_server.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <db4/object_stores.hpp>
 
 #include <gmock/gmock.h>
+
+#include <fstream>
 
 namespace db4::testing {
 namespace {
@@ -111,6 +114,8 @@ TEST_F(S3StoreTest, CompletionIsVerifiedByTheDigestOfDigests) {
   const PutResult other = store.complete_multipart("a", "u", parts);
   EXPECT_FALSE(other.verified);
   EXPECT_EQ(other.etag, "other-1");
+  EXPECT_EQ("\"" + store.object_digest(parts) + "\"", etag);
+  EXPECT_EQ(store.object_digest(std::vector<ObjectPart>{{1, 3, "no digest"}}), "");
 }
 
 TEST_F(S3StoreTest, TruncatedObjectsAreNotServed) {
@@ -164,6 +169,28 @@ TEST_F(S3StoreTest, MistakesNameTheSettingToChange) {
     EXPECT_FALSE(error.retryable());
     EXPECT_EQ(server_->requests().size(), 1U) << "what is refused is not repeated";
   }
+}
+
+TEST_F(S3StoreTest, TheOtherSchemeIsNamed) {
+  const ScriptedReply alert = then({std::string("\x15\x03\x01\x00\x02\x02\x46", 7)}, Then::close);
+  const std::string page = "<html>The plain HTTP request was sent to HTTPS port</html>";
+  for (const ScriptedReply& reply :
+       {alert, answer(400, "Client sent an HTTP request to an HTTPS server.\n"), answer(400, page)}) {
+    const Error error = get_error(reply);
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("https:// in cold.endpoint instead of http://"));
+  }
+  // Without a word: it may be that, and may be another thing.
+  const Error broken = get_error(then({}, Then::close));
+  EXPECT_EQ(broken.code(), ErrorCode::unavailable);
+  EXPECT_THAT(broken.what(), HasSubstr("cold.endpoint: https://"));
+
+  start({answer(200)});
+  config_.endpoint = "https" + server_->endpoint().substr(4);
+  const auto tls = make_s3_object_store(config_);
+  const Error plain = error_of([&] { (void)tls->get("a", 100); });
+  EXPECT_EQ(plain.code(), ErrorCode::invalid_argument) << plain.what();
+  EXPECT_THAT(plain.what(), HasSubstr("http:// in cold.endpoint instead of https://"));
 }
 
 TEST_F(S3StoreTest, WhatMayHelpLaterIsUnavailable) {
@@ -231,6 +258,82 @@ TEST_F(S3StoreTest, ClockThatIsOffIsCorrectedOnce) {
   EXPECT_EQ(server_->requests().size(), 2U) << "once";
 }
 
+/// Keys in a credentials file, which somebody writes anew from time to time.
+class S3RenewedKeysTest : public S3StoreTest {
+ protected:
+  S3RenewedKeysTest() {
+    write("OLD");
+    config_.access_key.clear();
+    config_.secret_key = {};
+    config_.profile = "work";
+    config_.credentials_file = file_;
+  }
+  void write(const std::string& key) const {
+    std::ofstream(file_) << "[work]\naws_access_key_id = " << key << "\naws_secret_access_key = the-secret-"
+                         << key << "\naws_session_token = token-of-" << key << "\n";
+  }
+  [[nodiscard]] bool signed_by(std::size_t n, const std::string& key) const {
+    const ScriptedRequest asked = request(n);
+    return asked.headers.at("authorization").find("Credential=" + key + "/") != std::string::npos &&
+           asked.headers.at("x-amz-security-token") == "token-of-" + key;
+  }
+
+  const TemporaryFolder folder_;
+  const std::filesystem::path file_ = folder_.path() / "credentials";
+  const std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>(system_clock()->now());
+};
+
+TEST_F(S3RenewedKeysTest, KeysThatExpiredAreReadAnewAndTheRequestRepeatedOnce) {
+  for (const char* code : {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "InvalidAccessKeyId"}) {
+    write("OLD");
+    S3ObjectStore& store = start({stored("1"), refusal(400, code), stored("2")}, clock_);
+    store.put("a", as_bytes("x"), {.only_if_absent = true});
+    write("NEW");
+    EXPECT_EQ(store.put("a", as_bytes("body"), {.only_if_absent = true}).etag, "2") << code;
+    ASSERT_EQ(server_->requests().size(), 3U);
+    EXPECT_TRUE(signed_by(1, "OLD"));
+    EXPECT_TRUE(signed_by(2, "NEW"));
+    EXPECT_EQ(request(2).body, "body");
+  }
+}
+
+TEST_F(S3RenewedKeysTest, AHeadThatWasRefusedIsAskedAgain) {
+  const ScriptedReply found = answer(200, "", {kId, "ETag: \"e\"", "Content-Length: 0"});
+  S3ObjectStore& store =
+      start({answer(400, "", {kId}), refusal(400, "ExpiredToken"), answer(206, "x", {kId}), found}, clock_);
+  write("NEW");
+  EXPECT_EQ(store.head("a")->etag, "e");
+  EXPECT_TRUE(signed_by(3, "NEW"));
+}
+
+TEST_F(S3RenewedKeysTest, WhereTheFileHasNoOthersTheRefusalStands) {
+  S3ObjectStore& store = start({refusal(400, "ExpiredToken")}, clock_);
+  const auto refused = [&] { return error_of([&] { (void)store.get("a", 1); }); };
+  EXPECT_EQ(refused().code(), ErrorCode::permission_denied);
+  EXPECT_EQ(server_->requests().size(), 1U);
+  // Read a moment ago: not again.
+  write("NEW");
+  refused();
+  EXPECT_EQ(server_->requests().size(), 2U);
+  clock_->advance(std::chrono::seconds(6));
+  refused();
+  ASSERT_EQ(server_->requests().size(), 4U) << "once, and not without end";
+  EXPECT_TRUE(signed_by(3, "NEW"));
+  // A file that is being written has half of it.
+  clock_->advance(std::chrono::seconds(6));
+  std::ofstream(file_) << "[work]\naws_access_key_id = HALF\n";
+  EXPECT_THAT(refused().what(), HasSubstr("ExpiredToken"));
+  EXPECT_EQ(server_->requests().size(), 5U);
+}
+
+TEST_F(S3RenewedKeysTest, KeysOfTheConfigurationAreNotLookedForElsewhere) {
+  config_.access_key = "KEY";
+  config_.secret_key = "the-secret";
+  S3ObjectStore& store = start({refusal(400, "ExpiredToken")}, clock_);
+  EXPECT_EQ(error_of([&] { (void)store.get("a", 1); }).code(), ErrorCode::permission_denied);
+  EXPECT_EQ(server_->requests().size(), 1U);
+}
+
 TEST_F(S3StoreTest, PutIsSentAgainOverANewConnectionUnlessItHasACondition) {
   const ScriptedReply reset = then({}, Then::reset);
   S3ObjectStore& store = start({stored("1"), reset, stored("2"), reset, stored("3")});
@@ -293,12 +396,12 @@ TEST_F(S3StoreTest, PagesAreFilledAcrossTheProvidersOwn) {
       "<IsTruncated>true</IsTruncated><NextContinuationToken>t/+</NextContinuationToken>";
   const std::string last = "<IsTruncated>false</IsTruncated>";
   S3ObjectStore& store = start({listing("", token), listing(key("a%2Bb+c"), token),
-                                listing(key("b%01"), "<IsTruncated>true</IsTruncated>"),
+                                listing(key("b%25"), "<IsTruncated>true</IsTruncated>"),
                                 listing(key("c"), last), listing("", "<IsTruncated>true</IsTruncated>")});
   const ObjectPage page = store.list("pre", "aft", 3);
   ASSERT_EQ(page.objects.size(), 3U);
   EXPECT_EQ(page.objects[0].name, "a+b c");
-  EXPECT_EQ(page.objects[1].name, "b\x01");
+  EXPECT_EQ(page.objects[1].name, "b%");
   EXPECT_EQ(page.objects[0].size, 7U);
   EXPECT_EQ(page.objects[0].etag, "e");
   EXPECT_EQ(page.objects[0].modified, TimePoint(std::chrono::milliseconds(1'709'210'096'789)));
@@ -306,7 +409,7 @@ TEST_F(S3StoreTest, PagesAreFilledAcrossTheProvidersOwn) {
   EXPECT_THAT(request(0).target, HasSubstr("max-keys=3&prefix=pre&start-after=aft"));
   EXPECT_THAT(request(1).target, HasSubstr("continuation-token=t%2F%2B"));
   EXPECT_THAT(request(2).target, HasSubstr("max-keys=2"));
-  EXPECT_THAT(request(3).target, HasSubstr("start-after=b%01"));
+  EXPECT_THAT(request(3).target, HasSubstr("start-after=b%25"));
   EXPECT_EQ(error_of([&] { (void)store.list("", "", 3); }).code(), ErrorCode::unavailable)
       << "a list without an end";
 }
@@ -317,7 +420,7 @@ TEST_F(S3StoreTest, RemoveManyAsksInThousandsAndAlone) {
       "<Error><Key>n2</Key><Code>NoSuchKey</Code></Error></DeleteResult>";
   S3ObjectStore& store =
       start({answer(204, "", {kId}), answer(200, failed, {kId}), answer(200, "<DeleteResult/>", {kId})});
-  std::vector<std::string> names = {"control\x01"};
+  std::vector<std::string> names = {"\uFFFF"};
   for (int i = 0; i < 1500; ++i) names.push_back("n" + std::to_string(i) + (i == 0 ? "<&>" : ""));
   const std::vector<RemoveFailure> failures = store.remove_many(names);
   ASSERT_EQ(failures.size(), 1U);
@@ -329,6 +432,63 @@ TEST_F(S3StoreTest, RemoveManyAsksInThousandsAndAlone) {
   EXPECT_TRUE(request(1).headers.contains("content-md5"));
   EXPECT_THAT(request(1).body, HasSubstr("<Key>n0&lt;&amp;&gt;</Key>"));
   EXPECT_THAT(request(2).body, HasSubstr("<Key>n1499</Key>"));
+}
+
+TEST_F(S3StoreTest, ControlCharactersOfAServerGoNoFurther) {
+  const auto xml = [](const std::string& root, const std::string& inside) {
+    return answer(200, "<" + root + ">" + inside + "</" + root + ">", {kId});
+  };
+  const std::vector<ObjectPart> parts = {{1, 3, "900150983cd24fb0d6963f7d28e17f72"}};
+  const struct {
+    ScriptedReply reply;
+    std::function<void(S3ObjectStore&)> call;
+  } cases[] = {
+      {xml("ListBucketResult", "<EncodingType>url</EncodingType><Contents><Key>a%0D%0Ab</Key></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult", "<Contents><Key>a&#x1B;[2J</Key></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult", "<Contents><Key>a</Key><ETag>\"&#10;x: y\"</ETag></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult", "<Contents><Key>" + std::string(1025, 'x') + "</Key></Contents>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {xml("ListBucketResult",
+           "<IsTruncated>true</IsTruncated>"
+           "<NextContinuationToken>a&#10;b</NextContinuationToken>"),
+       [](S3ObjectStore& store) { (void)store.list("", "", 1); }},
+      {answer(200, "", {kId, "ETag: \"a\x01\""}), [](S3ObjectStore& store) { store.put("a", {}); }},
+      {answer(200, "", {kId, "ETag: \"a\x7f\""}),
+       [](S3ObjectStore& store) { store.put_part("a", "u", 1, as_bytes("x")); }},
+      {answer(200, "", {kId, "ETag: \"a\x01\""}), [](S3ObjectStore& store) { (void)store.head("a"); }},
+      {xml("InitiateMultipartUploadResult", "<UploadId>u&#13;&#10;</UploadId>"),
+       [](S3ObjectStore& store) { store.begin_multipart("a", 5_MiB); }},
+      {xml("CompleteMultipartUploadResult", "<ETag>\"&#9;\"</ETag>"),
+       [&](S3ObjectStore& store) { store.complete_multipart("a", "u", parts); }},
+      {xml("ListPartsResult", "<Part><PartNumber>1</PartNumber><ETag>\"&#1;\"</ETag></Part>"),
+       [](S3ObjectStore& store) { (void)store.list_parts("a", "u", 0, 1); }},
+      {xml("ListMultipartUploadsResult", "<Upload><Key>a</Key><UploadId>&#7;</UploadId></Upload>"),
+       [](S3ObjectStore& store) { (void)store.list_multipart("", {}, 1); }},
+      {xml("ListMultipartUploadsResult", "<Upload><Key>a&#10;</Key><UploadId>u</UploadId></Upload>"),
+       [](S3ObjectStore& store) { (void)store.list_multipart("", {}, 1); }},
+      {xml("DeleteResult", "<Error><Key>a&#10;</Key><Code>AccessDenied</Code></Error>"),
+       [](S3ObjectStore& store) { store.remove_many(std::vector<std::string>{"a"}); }},
+  };
+  for (const auto& each : cases) {
+    S3ObjectStore& store = start({each.reply});
+    const Error error = error_of([&] { each.call(store); });
+    EXPECT_EQ(error.code(), ErrorCode::corrupt) << error.what() << "\n" << each.reply.bytes;
+    for (const char c : std::string(error.what())) EXPECT_GE(static_cast<unsigned char>(c), 0x20);
+    EXPECT_EQ(server_->requests().size(), 1U);
+  }
+}
+
+TEST_F(S3StoreTest, ControlCharactersInNamesAreNotSent) {
+  S3ObjectStore& store = start({stored("1")});
+  for (const std::string& name : {std::string("a\nb"), std::string("\x7f"), std::string("a\0b", 3)}) {
+    EXPECT_EQ(error_of([&] { store.put(name, {}); }).code(), ErrorCode::invalid_argument);
+    EXPECT_EQ(error_of([&] { (void)store.get(name, 1); }).code(), ErrorCode::invalid_argument);
+    EXPECT_EQ(error_of([&] { store.begin_multipart(name, 5_MiB); }).code(), ErrorCode::invalid_argument);
+  }
+  EXPECT_TRUE(server_->requests().empty());
 }
 
 TEST_F(S3StoreTest, DamagedXmlIsUnavailableAndNoList) {

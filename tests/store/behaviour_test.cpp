@@ -467,7 +467,22 @@ TEST_F(BehaviourTest, ConfigurationsThatCannotBeAreRefusedBeforeAnythingIsTouche
   changed = config;
   changed.cold.type = ColdType::s3;
   EXPECT_EQ(refused(changed), ErrorCode::invalid_argument);
+  for (const std::string& prefix :
+       {std::string("a\r\nb/"), std::string("\x7f"), std::string("a\0", 2), std::string("\xff/"),
+        std::string("/data"), std::string("a//b/"), std::string("../"), std::string("a/./b"),
+        std::string("a/.."), std::string(513, 'x')}) {
+    changed = config;
+    changed.cold.prefix = prefix;
+    const Error error = error_of([&] { TieredStore store(changed, {.clock = clock_}); });
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << prefix;
+    EXPECT_THAT(error.what(), HasSubstr("cold.prefix"));
+  }
   EXPECT_FALSE(std::filesystem::exists(config.hot.path));
+  for (const char* prefix : {"data/", "a/b/", "a", "..a/.b/c..", "ä b/"}) {
+    changed = config;
+    changed.cold.prefix = prefix;
+    TieredStore(changed, {.clock = clock_}).close();
+  }
 }
 
 TEST_F(BehaviourTest, AMissingObjectIsAnErrorAndNotAMiss) {
