@@ -5,6 +5,7 @@
 #include <db4/version.hpp>
 
 #include <curl/curl.h>
+#include <hiredis/hiredis.h>
 #include <libdeflate.h>
 #include <openssl/crypto.h>
 #include <pugixml.hpp>
@@ -46,6 +47,9 @@ constexpr const char* kRocksdbCompiled =
 constexpr const char* kOpensslCompiled =
     DB4_TEXT(OPENSSL_VERSION_MAJOR) "." DB4_TEXT(OPENSSL_VERSION_MINOR) "." DB4_TEXT(OPENSSL_VERSION_PATCH);
 
+constexpr const char* kHiredisCompiled =
+    DB4_TEXT(HIREDIS_MAJOR) "." DB4_TEXT(HIREDIS_MINOR) "." DB4_TEXT(HIREDIS_PATCH);
+
 /// 1130 is 1.13.
 std::string pugixml_compiled() {
   return std::to_string(PUGIXML_VERSION / 1000) + "." + std::to_string(PUGIXML_VERSION % 1000 / 10);
@@ -63,6 +67,7 @@ std::vector<LibraryVersion> library_versions() {
       {"openssl", kOpensslCompiled, OpenSSL_version(OPENSSL_VERSION_STRING), "SHA-256, MD5, TLS"},
       {"curl", LIBCURL_VERSION, curl_version_info(CURLVERSION_NOW)->version, "HTTP"},
       {"pugixml", pugixml_compiled(), "", "XML"},
+      {"hiredis", kHiredisCompiled, "", "Redis's protocol"},
   };
 }
 
@@ -77,7 +82,7 @@ BuildInfo build_info() {
           .shared = DB4_BUILD_SHARED != 0,
           .sanitizers = DB4_BUILD_SANITIZERS,
           .hot_types = {HotType::memory, HotType::sqlite, HotType::rocksdb},
-          .warm_types = {WarmType::memory, WarmType::disk},
+          .warm_types = {WarmType::memory, WarmType::disk, WarmType::redis},
           .cold_types = {ColdType::memory, ColdType::filesystem, ColdType::s3},
           .compressions = {Compression::none, Compression::gzip, Compression::zstd},
           .libraries = library_versions(),
