@@ -6,9 +6,11 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace db4::net {
@@ -20,8 +22,9 @@ struct SocketAddress {
 };
 
 /// getaddrinfo has no deadline, and a name server that is away holds it for half a minute. So it runs in a
-/// thread of the C library (getaddrinfo_a), and a caller who has waited long enough leaves it there. Not more
-/// than one stays behind: while it does, others are not begun.
+/// thread of its own, and a caller who has waited long enough leaves it there. Not more than one stays
+/// behind: while it does, others are not begun. (glibc's getaddrinfo_a would do the same, but sanitizers do
+/// not know its threads.)
 ///
 /// Thread-safe. The destructor waits for what stayed behind.
 class AddressLookup {
@@ -37,10 +40,11 @@ class AddressLookup {
 
  private:
   struct Request;
-  void drop_finished();
 
   std::mutex mutex_;
-  std::unique_ptr<Request> left_behind_;
+  std::condition_variable changed_;
+  std::shared_ptr<Request> running_;  ///< null: none
+  std::jthread thread_;               ///< of the last one
 };
 
 }  // namespace db4::net

@@ -107,6 +107,12 @@ long bio_control(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) 
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
+/// OpenSSL has some hundred of these for the whole process, so one is drawn for all of ours.
+int bio_type() {
+  static const int type = ::BIO_get_new_index() | BIO_TYPE_SOURCE_SINK;
+  return type;
+}
+
 std::string openssl_reason() {
   const unsigned long error = ::ERR_peek_last_error();
   const char* const reason = error == 0 ? nullptr : ::ERR_reason_error_string(error);
@@ -116,8 +122,7 @@ std::string openssl_reason() {
 }  // namespace
 
 TlsContext::TlsContext(const std::string& ca_file)
-    : context_(::SSL_CTX_new(::TLS_client_method())),
-      method_(::BIO_meth_new(::BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "db4 socket")) {
+    : context_(::SSL_CTX_new(::TLS_client_method())), method_(::BIO_meth_new(bio_type(), "db4 socket")) {
   bool ready = context_ != nullptr && method_ != nullptr;
   if (ready) {
     ::SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, nullptr);

@@ -71,15 +71,21 @@ class RedisWarmCache final : public WarmCache {
   std::optional<WarmEntry> get(std::string_view key) override {
     require_key(key);
     const std::string name = entry_name(key);
-    Reply reply = ask([&] { return client_.command({"MGET", generation_name_, name}); });
+    Reply reply;
+    try {
+      reply = ask([&] { return client_.command({"MGET", generation_name_, name}); });
+    } catch (const net::RedisError& error) {
+      if (error.failure() != net::RedisFailure::too_large) throw;
+      discard(name);
+      return std::nullopt;
+    }
     if (reply.array.size() != 2 || !reply.array[1].is(Reply::Type::text)) return std::nullopt;
     const Reply& generation = reply.array[0];
     std::string& value = reply.array[1].text;
     const std::string_view trailer = trailer_of(value);
     std::optional<WarmEntry> entry = decode_redis_trailer(key, trailer);
     if (!entry) {
-      // No put of ours left this; the next reader is spared it.
-      (void)ask([&] { return client_.command({"UNLINK", name}); });
+      discard(name);
       return std::nullopt;
     }
     if (!generation.is(Reply::Type::text) || generation_in(trailer) != generation.text) return std::nullopt;
@@ -200,6 +206,11 @@ class RedisWarmCache final : public WarmCache {
       }
       throw;
     }
+  }
+
+  /// What no put of ours left there: the next reader is spared it.
+  void discard(const std::string& name) {
+    (void)ask([&] { return client_.command({"UNLINK", name}); });
   }
 
   void run_on_entry(const net::RedisScript& script, std::string_view key,
