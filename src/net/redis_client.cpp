@@ -15,6 +15,7 @@ namespace db4::net {
 namespace {
 
 constexpr std::size_t kReceiveBytes = 64 << 10;
+constexpr std::size_t kFedBytes = 8 << 10;
 /// What a connection keeps for the next command.
 constexpr std::size_t kKeptCommandBytes = 256 << 10;
 /// Of what the server says, in messages.
@@ -137,14 +138,21 @@ class RedisClient::Connection {
   }
 
   /// Whether it can be used again.
-  [[nodiscard]] bool usable() const noexcept { return stream_.quiet(); }
+  [[nodiscard]] bool usable() const noexcept {
+    return waiting_.empty() && reader_.empty() && stream_.quiet();
+  }
 
  private:
   RedisReply receive(MonotonicTime deadline) {
     for (;;) {
       if (std::optional<RedisReply> reply = reader_.next()) return std::move(*reply);
-      const std::size_t size = stream_.receive(received_.get(), kReceiveBytes, deadline);
-      reader_.feed({received_.get(), size});
+      if (waiting_.empty()) {
+        waiting_ = {received_.get(), stream_.receive(received_.get(), kReceiveBytes, deadline)};
+      }
+      // In pieces: hiredis moves what it has not read yet after every reply.
+      const std::string_view piece = waiting_.substr(0, kFedBytes);
+      reader_.feed(piece);
+      waiting_.remove_prefix(piece.size());
     }
   }
 
@@ -152,6 +160,7 @@ class RedisClient::Connection {
   ReplyReader reader_;
   std::string command_;
   std::unique_ptr<char[]> received_;
+  std::string_view waiting_;  ///< of received_, not fed yet
 };
 
 /// Gives a connection's place back, and the connection too unless its use failed.

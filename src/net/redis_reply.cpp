@@ -123,6 +123,11 @@ void ReplyReader::feed(std::string_view bytes) {
   }
 }
 
+bool ReplyReader::empty() const noexcept {
+  const redisReader* const reader = as_reader(reader_.get());
+  return reader->pos == reader->len;
+}
+
 std::optional<RedisReply> ReplyReader::next() {
   void* whole = nullptr;
   if (::redisReaderGetReply(as_reader(reader_.get()), &whole) != REDIS_OK) {

@@ -44,6 +44,8 @@ class ReplyReader {
   void feed(std::string_view bytes);
   /// nullopt: it is not all there. Throws Error: too_large, or unavailable where this is not the protocol.
   std::optional<RedisReply> next();
+  /// Whether nothing is left of what was fed.
+  [[nodiscard]] bool empty() const noexcept;
 
  private:
   std::unique_ptr<void, void (*)(void*)> reader_;

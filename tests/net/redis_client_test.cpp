@@ -1,6 +1,7 @@
 // The Redis client against a server that the test starts, and hurts.
 #include "net/redis_client.hpp"
 
+#include "net/local_socket.hpp"
 #include "support/redis_server.hpp"
 
 #include <db4/clock.hpp>
@@ -318,6 +319,36 @@ TEST_F(RedisClientTest, ConnectionsThatTheServerClosedAreNoticedBeforeTheyAreUse
     EXPECT_EQ(client.command({"PING"}).text, "PONG") << "nothing failed for the restart";
     EXPECT_EQ(client.connections(), 1U);
   }
+}
+
+// What no Redis does: a connection that has more to say than it was asked is not used again.
+TEST(RedisClientOddServer, NobodyReadsWhatWasSaidUnasked) {
+  const testing::TemporaryFolder folder;
+  LocalListener listener(folder.path(), "odd.sock");
+  constexpr std::size_t kPingBytes = 14;
+  const std::string answers[] = {"+one\r\n+unasked\r\n", "+two\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"};
+  std::jthread server([&] {
+    for (const std::string& answer : answers) {
+      const std::optional<LocalSocket> socket = listener.accept();
+      std::string asked;
+      if (!socket || !socket->receive(asked, kPingBytes, kPatience)) return;
+      socket->send(answer, kPatience);
+      if (answer.starts_with("+one")) (void)socket->receive(asked, 1, kPatience);  // until it is closed
+    }
+  });
+  RedisClient client(
+      {.endpoint = parse_redis_endpoint((folder.path() / "odd.sock").string(), "warm.endpoint"),
+       .connect_timeout = kPatience,
+       .timeout = kPatience});
+  EXPECT_EQ(client.command({"PING"}).text, "one");
+  EXPECT_EQ(client.command({"PING"}).text, "two");
+  try {
+    client.command({"PING"});
+    ADD_FAILURE() << "that was no reply";
+  } catch (const RedisError& error) {
+    EXPECT_EQ(error.failure(), RedisFailure::broken);
+  }
+  listener.shut_down();
 }
 
 TEST_F(RedisClientTest, AReplyOverTheBoundIsRefused) {
