@@ -168,7 +168,9 @@ ByteStream::ByteStream(const StreamTarget& target, AddressLookup& lookup, Monoto
 }
 
 ByteStream::ByteStream(ByteStream&& other) noexcept
-    : socket_(std::move(other.socket_)), ssl_(std::exchange(other.ssl_, nullptr)) {}
+    : socket_(std::move(other.socket_)),
+      ssl_(std::exchange(other.ssl_, nullptr)),
+      usual_timeout_(other.usual_timeout_) {}
 
 ByteStream::~ByteStream() {
   // No close_notify: whoever is at the other end counts replies, not bytes.
@@ -282,6 +284,15 @@ void ByteStream::wait_for_tls(int result, MonotonicTime deadline) {
   broken(reason);
 }
 
+void ByteStream::expect_timeout(std::chrono::nanoseconds timeout) noexcept {
+  if (ssl_ != nullptr) return;
+  const timeval value{.tv_sec = static_cast<time_t>(timeout.count() / 1'000'000'000),
+                      .tv_usec = static_cast<suseconds_t>(timeout.count() % 1'000'000'000 / 1000)};
+  const int flags = ::fcntl(socket_.get(), F_GETFL);
+  if (flags < 0 || ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &value, sizeof value) != 0) return;
+  if (::fcntl(socket_.get(), F_SETFL, flags & ~O_NONBLOCK) == 0) usual_timeout_ = timeout;
+}
+
 void ByteStream::send(std::string_view bytes, MonotonicTime deadline) {
   constexpr std::size_t kMaxPiece = std::numeric_limits<int>::max() / 2;
   while (!bytes.empty()) {
@@ -296,7 +307,7 @@ void ByteStream::send(std::string_view bytes, MonotonicTime deadline) {
       }
       continue;
     }
-    const ssize_t sent = ::send(socket_.get(), bytes.data(), piece, MSG_NOSIGNAL);
+    const ssize_t sent = ::send(socket_.get(), bytes.data(), piece, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     } else if (errno == EAGAIN) {
@@ -316,18 +327,21 @@ std::size_t ByteStream::receive(char* out, std::size_t size, MonotonicTime deadl
       wait_for_tls(got, deadline);
       continue;
     }
-    // The answer is never there yet, so that asking for it first would be a call for nothing.
-    if (!wait_until_ready(socket_.get(), POLLIN, deadline)) timed_out("waiting for the server");
-    const ssize_t got = ::recv(socket_.get(), out, size, 0);
+    // The answer is hardly ever there yet. Either the socket waits for it by itself, or it is waited for
+    // first.
+    const bool waits = usual_timeout_ > MonotonicTime{0} && deadline - now() >= usual_timeout_ / 20 * 19;
+    if (!waits && !wait_until_ready(socket_.get(), POLLIN, deadline)) timed_out("waiting for the server");
+    const ssize_t got = ::recv(socket_.get(), out, size, waits ? 0 : MSG_DONTWAIT);
     if (got > 0) return static_cast<std::size_t>(got);
     if (got == 0) broken("the server hung up");
+    if (errno == EAGAIN && waits) timed_out("waiting for the server");
     if (errno != EAGAIN && errno != EINTR) broken(std::strerror(errno));
   }
 }
 
 bool ByteStream::quiet() const noexcept {
   char byte = 0;
-  return ::recv(socket_.get(), &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+  return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 }  // namespace db4::net

@@ -5,6 +5,7 @@
 
 #include <db4/error.hpp>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -76,6 +77,10 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
+  /// Says how long calls usually have: a receive() that has about so long is one system call instead of two,
+  /// and may end late by a twentieth of it. Not for TLS, where it does nothing.
+  void expect_timeout(std::chrono::nanoseconds timeout) noexcept;
+
   void send(std::string_view bytes, MonotonicTime deadline);
   /// At least one byte and at most `size`.
   std::size_t receive(char* out, std::size_t size, MonotonicTime deadline);
@@ -91,6 +96,7 @@ class ByteStream {
 
   FileDescriptor socket_;
   ssl_st* ssl_ = nullptr;
+  std::chrono::nanoseconds usual_timeout_{0};  ///< 0: the socket never waits by itself
 };
 
 }  // namespace db4::net

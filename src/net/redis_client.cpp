@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kReceiveBytes = 64 << 10;
 constexpr std::size_t kFedBytes = 8 << 10;
+constexpr MonotonicTime kTrustedFor = std::chrono::milliseconds{1};
 /// What a connection keeps for the next command.
 constexpr std::size_t kKeptCommandBytes = 256 << 10;
 /// Of what the server says, in messages.
@@ -124,6 +125,8 @@ class RedisClient::Connection {
     return replies;
   }
 
+  void expect_timeout(std::chrono::nanoseconds timeout) noexcept { stream_.expect_timeout(timeout); }
+
   /// A password stays in no buffer.
   RedisReply log_in(RedisWords words, MonotonicTime deadline) {
     append_command(command_, words);
@@ -137,10 +140,12 @@ class RedisClient::Connection {
     return receive(deadline);
   }
 
-  /// Whether it can be used again.
-  [[nodiscard]] bool usable() const noexcept {
-    return waiting_.empty() && reader_.empty() && stream_.quiet();
+  /// Whether it can be used again. The socket is looked at unless it was used a moment ago: that costs a
+  /// system call, and what was closed within that moment fails one call.
+  [[nodiscard]] bool usable(MonotonicTime at) const noexcept {
+    return waiting_.empty() && reader_.empty() && (at - used_at_ < kTrustedFor || stream_.quiet());
   }
+  void used(MonotonicTime at) noexcept { used_at_ = at; }
 
  private:
   RedisReply receive(MonotonicTime deadline) {
@@ -161,6 +166,7 @@ class RedisClient::Connection {
   std::string command_;
   std::unique_ptr<char[]> received_;
   std::string_view waiting_;  ///< of received_, not fed yet
+  MonotonicTime used_at_{0};  ///< when the last exchange began
 };
 
 /// Gives a connection's place back, and the connection too unless its use failed.
@@ -172,10 +178,14 @@ class RedisClient::Lease {
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
-  /// A new one is made here, outside of the lock.
-  Connection& connection() {
-    if (connection_ != nullptr && !connection_->usable()) connection_.reset();
-    if (connection_ == nullptr) connection_ = client_.connect();
+  /// A new one is made here, outside of the lock; then `at` is set to when it was there.
+  Connection& connection(MonotonicTime& at) {
+    if (connection_ != nullptr && !connection_->usable(at)) connection_.reset();
+    if (connection_ == nullptr) {
+      connection_ = client_.connect();
+      at = now();
+    }
+    connection_->used(at);
     return *connection_;
   }
   void keep() noexcept { good_ = true; }
@@ -256,6 +266,7 @@ std::unique_ptr<RedisClient::Connection> RedisClient::connect() {
     log_in({"AUTH", endpoint.password.reveal()});
   }
   if (endpoint.database != 0) log_in({"SELECT", std::to_string(endpoint.database)});
+  connection->expect_timeout(options_.timeout);
   return connection;
 }
 
@@ -263,8 +274,9 @@ template <typename Exchange>
 auto RedisClient::with_connection(const Exchange& exchange) {
   Lease lease(*this, acquire());
   try {
-    Connection& connection = lease.connection();
-    auto result = exchange(connection, now() + options_.timeout);
+    MonotonicTime start = now();
+    Connection& connection = lease.connection(start);
+    auto result = exchange(connection, start + options_.timeout);
     lease.keep();
     return result;
   } catch (const RedisError&) {

@@ -77,8 +77,9 @@ class RedisScript {
 
 /// Asks one server. A call runs in the thread that calls, over a connection that is lent to it; at most
 /// `max_connections` are open, and who finds none free waits for one. The one used last is lent first. One
-/// that the server closed meanwhile is noticed before it is used; after any failure of its own a connection
-/// is thrown away, so that nobody reads the reply to another's question. Nothing is repeated.
+/// that the server closed meanwhile is noticed before it is used, unless that was within a millisecond; after
+/// any failure of its own a connection is thrown away, so that nobody reads the reply to another's question.
+/// Nothing is repeated.
 ///
 /// A call takes at most `timeout` for the wait, `connect_timeout` where a connection must be made, and
 /// `timeout` for the exchange; on the machine's clock.
