@@ -3,6 +3,7 @@
 #include "harness/report.hpp"
 #include "harness/workload.hpp"
 #include "peers/load.hpp"
+#include "peers/redis_server.hpp"
 
 #include <db4/object_stores.hpp>
 #include <db4/storage.hpp>
@@ -130,6 +131,18 @@ void run(const Options& options, Report& report) {
     config.warm.type = WarmType::disk;
     Store ours(config, work.ids, StorageTier::warm);
     compare_with(options, report, work, "warm, on disk", ours, rocksdb_type(), dir / "rocksdb-warm");
+  }
+  if (RedisServer::find_program().empty()) {
+    report.skip("warm, in Redis",
+                "there is no redis-server in the PATH (Debian: redis-tools or redis-server)");
+  } else {
+    const RedisServer server(dir / "redis-warm", Durability::none);
+    TieredStoreConfig config = config_in(dir / "with-redis");
+    config.warm.type = WarmType::redis;
+    config.warm.endpoint = "unix://" + server.socket();
+    config.warm.timeout = config.warm.connect_timeout = 30s;  // what is measured is the usual case
+    Store ours(config, work.ids, StorageTier::warm);
+    compare_with(options, report, work, "warm, in Redis", ours, redis_type(), dir / "redis-peer");
   }
   {
     TieredStoreConfig config = config_in(dir / "cold");

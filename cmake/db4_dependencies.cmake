@@ -12,8 +12,8 @@ endif()
 # What only db4's own sources include, by pkg-config: the same lines serve the build, the installed
 # find_package(db4) files and db4.pc. (RocksDB's own CMake files ask for the development files of all that
 # RocksDB links.)
-set(DB4_PKG_MODULES "rocksdb >= 7.8" "sqlite3 >= 3.40" "libzstd >= 1.5" "libdeflate >= 1.14" "libcrypto >= 3.0"
-                    "simdjson >= 3.0" "libcurl >= 7.88" "pugixml >= 1.12" "libpq >= 14.0")
+set(DB4_PKG_MODULES "rocksdb >= 7.8" "sqlite3 >= 3.40" "libzstd >= 1.5" "libdeflate >= 1.14" "openssl >= 3.0"
+                    "simdjson >= 3.0" "libcurl >= 7.88" "pugixml >= 1.12" "hiredis >= 0.14" "libpq >= 14.0")
 
 find_package(PkgConfig REQUIRED)
 set(DB4_PRIVATE_DEPENDENCIES "")

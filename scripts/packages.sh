@@ -8,16 +8,16 @@ set -euo pipefail
 
 declare -A sets=(
   [build]="g++ cmake ninja-build ccache pkg-config librocksdb-dev libsqlite3-dev libzstd-dev libdeflate-dev libssl-dev
-           libsimdjson-dev libcurl4-openssl-dev libpugixml-dev libpq-dev nlohmann-json3-dev libcli11-dev
+           libsimdjson-dev libcurl4-openssl-dev libpugixml-dev libhiredis-dev libpq-dev nlohmann-json3-dev libcli11-dev
            libtomlplusplus-dev"
-  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 groff-base python3 jq zsh fish postgresql"
+  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 groff-base python3 jq zsh fish redis-server openssl
+          postgresql"
   [browser]="chromium"
   [servers]="radosgw ceph-mon ceph-osd ceph-common ceph-base swift-proxy swift-account swift-container swift-object
              memcached s3cmd rclone"
   [package]="dpkg-dev file gzip"
-  [bench]="libtbb-dev libleveldb-dev liblmdb-dev libhiredis-dev redis-tools"
-  [style]="clang-14 clang-format-14 clang-tidy-14 libgtest-dev libgmock-dev libtbb-dev libleveldb-dev liblmdb-dev
-           libhiredis-dev"
+  [bench]="libtbb-dev libleveldb-dev liblmdb-dev redis-tools"
+  [style]="clang-14 clang-format-14 clang-tidy-14 libgtest-dev libgmock-dev libtbb-dev libleveldb-dev liblmdb-dev"
   [fuzz]="clang libclang-rt-14-dev"
   [docs]="doxygen mkdocs"
 )

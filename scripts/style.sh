@@ -38,7 +38,7 @@ forbid 'std::chrono::(system|steady)_clock::now' 'ask a Clock: the injected one,
 forbid 'std::random_device|[^_a-z]s?rand\(' 'ask a RandomSource: the injected one, or db4::system_random()' "${ours[@]}"
 forbid 'this_thread::sleep_|[^_a-z]u?sleep\(' 'wait on a Clock, in tests on a SimulatedClock or a sequence point' "${ours[@]}"
 forbid '#include "' 'a public header includes public headers only, as <db4/...>' 'include/*'
-forbid '#include <(rocksdb|sqlite3|libpq|zstd|libdeflate|openssl|curl|pugixml|simdjson|toml|CLI)' 'no such type in a public header' 'include/*'
+forbid '#include <(rocksdb|sqlite3|libpq|zstd|libdeflate|openssl|curl|hiredis|pugixml|simdjson|toml|CLI)' 'no such type in a public header' 'include/*'
 forbid '(^|[^a-zA-Z0-9_.}])/(w[o]rk|h[o]me|r[o]ot|t[m]p)/[a-zA-Z]' 'no path of a machine' '*'
 
 # The floors: a part includes only what stands below it.

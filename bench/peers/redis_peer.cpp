@@ -1,5 +1,6 @@
 // Redis over a unix socket, through hiredis: one command at a time, and batches as one MSET.
 #include "peers/peer.hpp"
+#include "peers/raw_redis.hpp"
 
 #ifdef DB4_BENCH_REDIS
 #include "harness/workload.hpp"
@@ -28,22 +29,39 @@ class Connection {
   /// Gives the reply to `read`, which must throw where it is not what was expected.
   template <typename Read>
   auto command(std::span<const std::string_view> words, const Read& read) {
+    lay_out(words);
+    return taken(
+        redisCommandArgv(context_, static_cast<int>(words.size()), pointers_.data(), lengths_.data()), read);
+  }
+  /// Sends with the next reply that is asked for.
+  void append(std::span<const std::string_view> words) {
+    lay_out(words);
+    redisAppendCommandArgv(context_, static_cast<int>(words.size()), pointers_.data(), lengths_.data());
+  }
+  template <typename Read>
+  auto next_reply(const Read& read) {
+    void* reply = nullptr;
+    return taken(redisGetReply(context_, &reply) == REDIS_OK ? reply : nullptr, read);
+  }
+
+ private:
+  void lay_out(std::span<const std::string_view> words) {
     pointers_.clear();
     lengths_.clear();
     for (const std::string_view word : words) {
       pointers_.push_back(word.data());
       lengths_.push_back(word.size());
     }
+  }
+  template <typename Read>
+  auto taken(void* given, const Read& read) {
     const std::unique_ptr<redisReply, void (*)(redisReply*)> reply(
-        static_cast<redisReply*>(
-            redisCommandArgv(context_, static_cast<int>(words.size()), pointers_.data(), lengths_.data())),
-        [](redisReply* given) { freeReplyObject(given); });
+        static_cast<redisReply*>(given), [](redisReply* freed) { freeReplyObject(freed); });
     if (reply == nullptr) throw std::runtime_error(std::string("Redis: ") + context_->errstr);
     if (reply->type == REDIS_REPLY_ERROR) throw std::runtime_error(std::string("Redis: ") + reply->str);
     return read(*reply);
   }
 
- private:
   redisContext* context_;
   std::vector<const char*> pointers_;
   std::vector<std::size_t> lengths_;
@@ -83,8 +101,47 @@ class RedisPeer final : public Peer {
   PerThread<Connection> connections_;
 };
 
+class HiredisRedis final : public RawRedis {
+ public:
+  explicit HiredisRedis(std::string socket) : socket_(std::move(socket)) {}
+
+  std::uint64_t get(std::string_view key) override {
+    const std::string_view words[] = {"GET", key};
+    return connection().command(words, read_text);
+  }
+  std::uint64_t get_all(std::span<const std::string_view> keys) override {
+    Connection& connection = this->connection();
+    for (const std::string_view key : keys) {
+      const std::string_view words[] = {"GET", key};
+      connection.append(words);
+    }
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < keys.size(); ++i) sum += connection.next_reply(read_text);
+    return sum;
+  }
+
+ private:
+  static std::uint64_t read_text(const redisReply& reply) {
+    if (reply.type != REDIS_REPLY_STRING) throw std::runtime_error("Redis lacks a key");
+    return read_all({reply.str, reply.len});
+  }
+  Connection& connection() {
+    return connections_.get([this] { return std::make_unique<Connection>(socket_); });
+  }
+  const std::string socket_;
+  PerThread<Connection> connections_;
+};
+
 }  // namespace
 #endif
+
+std::unique_ptr<RawRedis> open_raw_redis([[maybe_unused]] const std::string& socket) {
+#ifdef DB4_BENCH_REDIS
+  return std::make_unique<HiredisRedis>(socket);
+#else
+  return nullptr;
+#endif
+}
 
 PeerType redis_type() {
   PeerType type{"Redis, unix socket", [](Durability) { return true; }, nullptr,

@@ -86,8 +86,26 @@ struct WarmConfig {
   std::chrono::milliseconds ttl = 1h;
   /// ... and then served for this long more while one request refreshes them.
   std::chrono::milliseconds stale_while_revalidate = 5min;
-  /// Bytes the cache may hold; 0 turns the warm tier off.
+  /// Bytes the cache may hold; 0 turns the warm tier off. What WarmType::redis holds is the server's to
+  /// bound: there, only copies of more than a tenth of this are left out.
   std::uint64_t max_size = 256_MiB;
+
+  // WarmType::redis; docs/redis.md.
+  /// "redis://host:6379/0", "rediss://..." for TLS, "unix:///run/redis/redis.sock" or an absolute path.
+  std::string endpoint = {};
+  /// Empty: the server's default user.
+  std::string username = {};
+  Secret password = {};
+  /// Certificates to trust, in PEM format. Empty: those of the system.
+  std::filesystem::path ca_file = {};
+  /// In front of all keys, before the store's id; for servers that others use too.
+  std::string prefix = "db4:";
+  /// One exchange with the server takes at most this long; so does the wait for a connection.
+  std::chrono::milliseconds timeout = 500ms;
+  /// A connection that takes longer (finding the address, TLS and logging in included) fails.
+  std::chrono::milliseconds connect_timeout = 1s;
+  /// Connections at once; more calls wait for one.
+  std::size_t max_connections = 32;
 };
 
 /// The cold tier: where objects are, and how documents become objects.

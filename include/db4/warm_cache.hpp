@@ -1,6 +1,6 @@
 #pragma once
-// WarmCache: the plug point under the warm tier. Memory, disk, later Redis; bring your own by deriving from
-// it and passing the conformance suite in tests/warm/.
+// WarmCache: the plug point under the warm tier. Memory, disk, Redis; bring your own by deriving from it
+// and passing the conformance suite in tests/warm/.
 
 #include <db4/types.hpp>
 

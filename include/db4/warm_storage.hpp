@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
 
 namespace db4 {
 
@@ -23,6 +24,7 @@ struct WarmStats {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;
   std::uint64_t evictions = 0;
+  std::string last_error = {};  ///< of cache_errors: what the last one said; empty: there was none
 };
 
 /// Within its TTL, or past it and served while it is refreshed.

@@ -157,6 +157,21 @@ Setting secret(std::string key, Config C::*section, Secret Config::*field, std::
           /*secret=*/true};
 }
 
+/// A password has a setting of its own, which is never shown.
+Setting endpoint(std::string key, std::string comment) {
+  return {std::move(key), "text", std::move(comment), [](const C& c) { return in_quotes(c.warm.endpoint); },
+          [](C& c, const std::string& value) {
+            const std::size_t at = value.rfind('@');
+            const std::size_t scheme = value.find("://");
+            const std::size_t user = scheme == std::string::npos ? 0 : scheme + 3;
+            if (at != std::string::npos && value.find(':', user) < at) {
+              throw Error(ErrorCode::invalid_argument, "warm.endpoint has a password in it",
+                          "leave it out, and set DB4_WARM_PASSWORD when the store is used");
+            }
+            c.warm.endpoint = value;
+          }};
+}
+
 void add_hot(std::vector<Setting>& all) {
   using H = HotConfig;
   const auto s = &C::hot;
@@ -189,11 +204,23 @@ void add_hot(std::vector<Setting>& all) {
 void add_warm_and_cold(std::vector<Setting>& all) {
   using W = WarmConfig;
   const auto w = &C::warm;
-  all.push_back(words("warm.type", w, &W::type, {WarmType::memory, WarmType::disk}, "where copies are kept"));
+  all.push_back(words("warm.type", w, &W::type, {WarmType::memory, WarmType::disk, WarmType::redis},
+                      "where copies are kept"));
   all.push_back(duration("warm.ttl", w, &W::ttl, "copies are fresh for this long"));
   all.push_back(duration("warm.stale_while_revalidate", w, &W::stale_while_revalidate,
                          "and then served for this long more while one request refreshes them"));
   all.push_back(bytes("warm.max_size", w, &W::max_size, "bytes of copies; 0B turns the warm tier off"));
+  all.push_back(
+      endpoint("warm.endpoint", "redis: redis://HOST[:PORT][/DATABASE], rediss:// for TLS, or unix:///PATH"));
+  all.push_back(text("warm.username", w, &W::username, "redis: empty: the server's default user"));
+  all.push_back(secret("warm.password", w, &W::password, "redis: of the user"));
+  all.push_back(text("warm.ca_file", w, &W::ca_file, "redis: certificates to trust; empty: the system's"));
+  all.push_back(text("warm.prefix", w, &W::prefix, "redis: in front of all keys, before the store's id"));
+  all.push_back(duration("warm.timeout", w, &W::timeout,
+                         "redis: of one exchange with the server, and of the wait for a connection"));
+  all.push_back(duration("warm.connect_timeout", w, &W::connect_timeout, "redis: of making a connection"));
+  all.push_back(number("warm.max_connections", w, &W::max_connections,
+                       "redis: connections at once; more calls wait for one"));
   using K = ColdConfig;
   const auto k = &C::cold;
   all.push_back(words("cold.type", k, &K::type, {ColdType::filesystem, ColdType::s3},

@@ -206,7 +206,8 @@ void write_settings(const std::filesystem::path& folder, const TieredStoreConfig
   for (const Setting& setting : all_settings()) {
     if (!setting.secret || setting.write(config) == "\"\"") continue;
     throw Error(ErrorCode::invalid_argument, setting.key + " is a secret, which is not written to a file",
-                "set " + setting.variable() + " when the store is used, or name a cold.profile");
+                "set " + setting.variable() + " when the store is used" +
+                    (setting.section() == "cold" ? ", or name a cold.profile" : ""));
   }
   std::filesystem::create_directories(folder);
   std::ofstream out(file);

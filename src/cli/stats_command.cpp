@@ -97,13 +97,17 @@ class StatsText {
                                                count(hot, "cache_evictions") + " evicted"},
                       {"writes for want of room",
                        count(hot, "waits") + " waited, " + count(hot, "refusals") + " refused"}});
-    add_group("Warm",
-              {{"copies", count(warm, "entries") + ", " + bytes(warm, "bytes")},
-               {"hits", count(warm, "hits") + ", of them " + count(warm, "stale_hits") + " stale; " +
-                            count(warm, "misses") + " misses"},
-               {"refreshes", count(warm, "refreshes") + ", " + count(warm, "failed_refreshes") + " failed"},
-               {"evicted", count(warm, "evictions")},
-               {"errors of the cache", count(warm, "cache_errors")}});
+    Rows rows{{"copies", count(warm, "entries") + ", " + bytes(warm, "bytes")},
+              {"hits", count(warm, "hits") + ", of them " + count(warm, "stale_hits") + " stale; " +
+                           count(warm, "misses") + " misses"},
+              {"refreshes", count(warm, "refreshes") + ", " + count(warm, "failed_refreshes") + " failed"},
+              {"evicted", count(warm, "evictions")},
+              {"errors of the cache", count(warm, "cache_errors")}};
+    // A process of an older release, asked through its socket, does not tell it.
+    if (const std::string error = warm.value("last_error", ""); !error.empty()) {
+      rows.emplace_back("last error of the cache", terminal_.paint(Emphasis::bad, escape(error)));
+    }
+    add_group("Warm", rows);
   }
 
   void add_cold() {

@@ -5,6 +5,7 @@
 #include <db4/version.hpp>
 
 #include <curl/curl.h>
+#include <hiredis/hiredis.h>
 #include <libdeflate.h>
 #include <libpq-fe.h>
 #include <openssl/crypto.h>
@@ -48,6 +49,9 @@ constexpr const char* kRocksdbCompiled =
 constexpr const char* kOpensslCompiled =
     DB4_TEXT(OPENSSL_VERSION_MAJOR) "." DB4_TEXT(OPENSSL_VERSION_MINOR) "." DB4_TEXT(OPENSSL_VERSION_PATCH);
 
+constexpr const char* kHiredisCompiled =
+    DB4_TEXT(HIREDIS_MAJOR) "." DB4_TEXT(HIREDIS_MINOR) "." DB4_TEXT(HIREDIS_PATCH);
+
 /// 1130 is 1.13.
 std::string pugixml_compiled() {
   return std::to_string(PUGIXML_VERSION / 1000) + "." + std::to_string(PUGIXML_VERSION % 1000 / 10);
@@ -73,6 +77,7 @@ std::vector<LibraryVersion> library_versions() {
       {"pugixml", pugixml_compiled(), "", "XML"},
       {"libpq", DB4_TEXT(PG_MAJORVERSION_NUM) "." + std::to_string(PG_VERSION_NUM % 10000), libpq_version(),
        "hot engine (PostgreSQL)"},
+      {"hiredis", kHiredisCompiled, "", "Redis's protocol"},
   };
 }
 
@@ -87,7 +92,7 @@ BuildInfo build_info() {
           .shared = DB4_BUILD_SHARED != 0,
           .sanitizers = DB4_BUILD_SANITIZERS,
           .hot_types = {HotType::memory, HotType::sqlite, HotType::rocksdb, HotType::postgres},
-          .warm_types = {WarmType::memory, WarmType::disk},
+          .warm_types = {WarmType::memory, WarmType::disk, WarmType::redis},
           .cold_types = {ColdType::memory, ColdType::filesystem, ColdType::s3},
           .compressions = {Compression::none, Compression::gzip, Compression::zstd},
           .libraries = library_versions(),

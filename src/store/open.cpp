@@ -62,8 +62,17 @@ std::shared_ptr<OffsetClock> make_server_clock(const HotConfig& config, const kv
   return clock;
 }
 
-std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<WarmCache> given) {
+std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<WarmCache> given,
+                                     const std::string& store_id, const std::shared_ptr<Clock>& clock,
+                                     const std::shared_ptr<RandomSource>& random) {
   if (given) return given;
+  if (config.type == WarmType::redis) {
+    warm::RedisWarmCacheOptions options = warm::redis_options(config);
+    options.store_id = store_id;
+    options.clock = clock;
+    options.random = random;
+    return warm::make_redis_warm_cache(std::move(options));
+  }
   if (config.type == WarmType::disk) return warm::make_disk_warm_cache(config.path, config.max_size);
   return warm::make_memory_warm_cache(config.max_size);
 }
@@ -103,7 +112,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
           HotStorage::State::Options{.max_size = config_.hot.max_size,
                                      .cache_size = config_.hot.cache_size,
                                      .full_timeout = config_.hot.full_timeout})),
-      warm_cache_(open_warm(config_.warm, components.warm_cache)),
+      warm_cache_(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_)),
       refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
       warm_(warm_cache_, clock_,
             {.ttl = config_.warm.ttl, .stale_while_revalidate = config_.warm.stale_while_revalidate},
@@ -117,8 +126,10 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
               [this](std::string_view key) { return figures_of(key); }),
       sampler_(*catalog_, clock_, config_.stats) {
   catalog_->add_listener(&hot_.state());
-  // A cache that outlived its store holds versions which this one counts anew, for other bodies.
-  if (catalog_->is_new()) warm_.clear();
+  // A cache that outlived its store holds versions which this one counts anew, for other bodies. Not so in
+  // Redis: there entries stand under the id of their store, and that of a new one was drawn just now.
+  const bool named_by_store = config_.warm.type == WarmType::redis && components.warm_cache == nullptr;
+  if (catalog_->is_new() && !named_by_store) warm_.clear();
   runner_.adopt_policy();
   background_ = std::make_unique<tiering::Background>(
       clock_, config_.tiering.interval,

@@ -44,7 +44,8 @@ Json warm_json(const WarmStats& warm) {
           {"refreshes", warm.refreshes},
           {"failed_refreshes", warm.failed_refreshes},
           {"cache_errors", warm.cache_errors},
-          {"evictions", warm.evictions}};
+          {"evictions", warm.evictions},
+          {"last_error", warm.last_error}};
 }
 
 /// Of the kinds that were asked for at all.

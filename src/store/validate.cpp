@@ -5,6 +5,7 @@
 #include "objects/object_name.hpp"
 #include "objects/s3_settings.hpp"
 #include "store/impl.hpp"
+#include "warm/warm_caches.hpp"
 
 namespace db4::store {
 namespace {
@@ -97,8 +98,7 @@ void check_config(const TieredStoreConfig& config, const Components& components)
   }
   if (config.hot.full_timeout < 0ms) refuse("hot.full_timeout is negative", "set it to 0 or more");
   if (!components.warm_cache && config.warm.max_size > 0) {
-    if (config.warm.type == WarmType::redis)
-      unsupported("WarmType::redis", "use WarmType::memory or WarmType::disk");
+    if (config.warm.type == WarmType::redis) (void)warm::redis_options(config.warm);
     if (config.warm.type == WarmType::disk && config.warm.path.empty())
       refuse("warm.path is empty", "name a folder");
   }

@@ -58,9 +58,18 @@ struct WarmStorage::State : std::enable_shared_from_this<State> {
   std::invoke_result_t<Call> guarded(const Call& call) {
     try {
       return call();
-    } catch (const std::exception&) {
+    } catch (const std::exception& error) {
       ++cache_errors;
+      remember(error);
       return {};
+    }
+  }
+  void remember(const std::exception& error) noexcept {
+    const std::lock_guard lock(error_mutex);
+    try {
+      last_error = error.what();
+    } catch (const std::exception&) {
+      last_error.clear();  // no memory for it
     }
   }
 
@@ -109,6 +118,8 @@ struct WarmStorage::State : std::enable_shared_from_this<State> {
   std::atomic<std::uint64_t> refreshes = 0;
   std::atomic<std::uint64_t> failed_refreshes = 0;
   std::atomic<std::uint64_t> cache_errors = 0;
+  std::mutex error_mutex;
+  std::string last_error;
 };
 
 /// One refresh's turn. Ends with the last copy of its task, also where the executor drops that unrun.
@@ -295,15 +306,20 @@ WarmStats WarmStorage::stats() const {
                   .misses = state_->misses,
                   .refreshes = state_->refreshes,
                   .failed_refreshes = state_->failed_refreshes,
-                  .cache_errors = state_->cache_errors,
+                  .cache_errors = 0,
                   .entries = 0,
                   .bytes = 0,
-                  .evictions = 0};
-  if (state_->closed) return stats;
-  const auto held = state_->guarded([&] { return state_->cache->stats(); });
-  stats.entries = held.entries;
-  stats.bytes = held.bytes;
-  stats.evictions = held.evictions;
+                  .evictions = 0,
+                  .last_error = {}};
+  if (!state_->closed) {
+    const auto held = state_->guarded([&] { return state_->cache->stats(); });
+    stats.entries = held.entries;
+    stats.bytes = held.bytes;
+    stats.evictions = held.evictions;
+  }
+  stats.cache_errors = state_->cache_errors;  // asking the cache may have been one more
+  const std::lock_guard lock(state_->error_mutex);
+  stats.last_error = state_->last_error;
   return stats;
 }
 

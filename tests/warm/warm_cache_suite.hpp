@@ -17,6 +17,9 @@ struct WarmCacheFactory {
   std::function<std::shared_ptr<WarmCache>(std::uint64_t max_bytes)> make;
   std::function<void()> cleanup = [] {};
   std::string skip_reason = {};  ///< not empty: the suite cannot run here
+  /// False: the entries are in a server that bounds and evicts them by settings of its own, whatever bound
+  /// the cache was made with. What the suite asks of a bound is left out then.
+  bool bounds_itself = true;
 };
 
 inline void PrintTo(const WarmCacheFactory& factory, std::ostream* out) { *out << factory.name; }

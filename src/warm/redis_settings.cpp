@@ -1,0 +1,71 @@
+// What WarmType::redis makes of the configuration.
+#include "warm/warm_caches.hpp"
+
+#include <db4/error.hpp>
+
+#include <algorithm>
+#include <fstream>
+
+namespace db4::warm {
+namespace {
+
+constexpr std::size_t kMaxPrefixBytes = 256;
+
+[[noreturn]] void refuse(std::string problem, std::string advice) {
+  throw Error(ErrorCode::invalid_argument, std::move(problem), std::move(advice));
+}
+
+void check_limits(const WarmConfig& config) {
+  if (config.timeout <= 0ms || config.connect_timeout <= 0ms ||
+      std::max(config.timeout, config.connect_timeout) > 1h) {
+    refuse("warm.timeout or warm.connect_timeout is not above 0, or over an hour",
+           "set them in range; a read may wait that long for a server that hangs");
+  }
+  if (config.max_connections == 0 || config.max_connections > net::kMaxRedisConnections) {
+    refuse("warm.max_connections is not from 1 to 10,000", "set it in range");
+  }
+  if (config.prefix.size() > kMaxPrefixBytes) {
+    refuse("warm.prefix is over " + std::to_string(kMaxPrefixBytes) + " bytes", "choose a shorter one");
+  }
+}
+
+void check_certificates(const WarmConfig& config, bool tls) {
+  if (config.ca_file.empty()) return;
+  if (!tls) {
+    refuse("warm.ca_file is set, and warm.endpoint does not ask for TLS",
+           "write rediss:// in warm.endpoint, or leave warm.ca_file empty");
+  }
+  if (!std::ifstream(config.ca_file)) {
+    refuse("warm.ca_file " + config.ca_file.string() + " cannot be read", "name a file in PEM format");
+  }
+}
+
+}  // namespace
+
+RedisWarmCacheOptions redis_options(const WarmConfig& config) {
+  RedisWarmCacheOptions options;
+  net::RedisEndpoint& endpoint = options.client.endpoint;
+  endpoint = net::parse_redis_endpoint(config.endpoint, "warm.endpoint");
+  if ((!config.username.empty() && !endpoint.username.empty()) ||
+      (!config.password.empty() && !endpoint.password.empty())) {
+    refuse("warm.endpoint names a user or password, and warm.username or warm.password does too",
+           "name each in one place");
+  }
+  if (endpoint.username.empty()) endpoint.username = config.username;
+  if (endpoint.password.empty()) endpoint.password = config.password;
+  if (!endpoint.username.empty() && endpoint.password.empty()) {
+    refuse("warm.username is set, and warm.password is empty", "set warm.password too");
+  }
+  check_limits(config);
+  check_certificates(config, endpoint.tls);
+  options.client.ca_file = config.ca_file.string();
+  options.client.connect_timeout = config.connect_timeout;
+  options.client.timeout = config.timeout;
+  options.client.max_connections = config.max_connections;
+  options.client.settings = "warm.";
+  options.prefix = config.prefix;
+  options.max_bytes = config.max_size;
+  return options;
+}
+
+}  // namespace db4::warm
