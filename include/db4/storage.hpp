@@ -11,6 +11,7 @@
 #include <db4/document.hpp>
 #include <db4/error.hpp>
 #include <db4/hot_storage.hpp>
+#include <db4/invalidation.hpp>
 #include <db4/invalidation_event.hpp>
 #include <db4/json_check.hpp>
 #include <db4/limits.hpp>
