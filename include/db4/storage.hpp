@@ -2,6 +2,7 @@
 // All of db4 storage: `#include <db4/storage.hpp>`, link db4::storage.
 
 #include <db4/access_tracker.hpp>
+#include <db4/broadcast_channel.hpp>
 #include <db4/byte_source.hpp>
 #include <db4/clock.hpp>
 #include <db4/cold_storage.hpp>
@@ -10,6 +11,8 @@
 #include <db4/document.hpp>
 #include <db4/error.hpp>
 #include <db4/hot_storage.hpp>
+#include <db4/invalidation.hpp>
+#include <db4/invalidation_event.hpp>
 #include <db4/json_check.hpp>
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
@@ -23,6 +26,7 @@
 #include <db4/rebuild.hpp>
 #include <db4/secret.hpp>
 #include <db4/stats.hpp>
+#include <db4/subscription.hpp>
 #include <db4/tier.hpp>
 #include <db4/tiered_store.hpp>
 #include <db4/tiering.hpp>
