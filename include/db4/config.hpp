@@ -247,10 +247,18 @@ struct AccessPatternTrackerConfig {
   std::size_t max_keys = 100'000;
 };
 
+/// How the nodes of a shared store tell each other of changes: over a stream in the Redis of the warm tier's
+/// settings (warm.endpoint and what belongs to it), or by notifications of the database in hot.url.
+enum class BroadcastType { none, redis, postgres };
+DB4_API std::string_view to_string(BroadcastType type) noexcept;
+
 /// How old answers may be; docs/consistency.md.
 struct ConsistencyConfig {
   /// How old an answer may be, at most. 0: a read returns the newest acknowledged version.
   std::chrono::milliseconds max_stale = 0ms;
+  /// Over HotType::postgres: makes copies in the memory of other nodes go when a document changes, long
+  /// before max_stale. Components::broadcast_channel overrides it.
+  BroadcastType broadcast = BroadcastType::none;
 };
 
 /// Prices for stats() and the bill, in dollars. Defaults: a managed database's disk against R2-like object

@@ -80,6 +80,20 @@ struct MoveStats {
   std::uint64_t promotions_skipped = 0;  ///< on read, for want of room in hot
 };
 
+/// What this node told others of its changes, and heard of theirs (docs/consistency.md).
+struct InvalidationStats {
+  std::string channel = {};          ///< empty: none, and nothing is told
+  std::uint64_t sent = 0;            ///< events that the channel took
+  std::uint64_t received = 0;        ///< of other nodes
+  std::uint64_t missed = 0;          ///< ranges of events that may not have arrived
+  std::uint64_t recovered = 0;       ///< of these: read from the catalogue
+  std::uint64_t distrusts = 0;       ///< of the others: all copies in memory must be confirmed by their rows
+  std::uint64_t dropped_copies = 0;  ///< in memory, because another node changed the document
+  std::uint64_t failed_sends = 0;    ///< calls of the channel that failed, and are tried again
+  std::uint64_t waiting = 0;         ///< events to be sent, now
+  std::uint64_t nodes = 0;           ///< others that were heard of
+};
+
 /// A month at the present state, by CostConfig.
 struct CostStats {
   double hot_storage = 0;
@@ -136,6 +150,7 @@ struct StoreStats {
   TierStats warm;
   TierStats cold;
   MoveStats moves;
+  InvalidationStats invalidation;
   CostStats cost;
   HotStats hot_storage;
   WarmStats warm_storage;

@@ -1,12 +1,14 @@
 #pragma once
 // TieredStore: documents in three tiers. This is the class to start with.
 
+#include <db4/broadcast_channel.hpp>
 #include <db4/clock.hpp>
 #include <db4/cold_storage.hpp>
 #include <db4/config.hpp>
 #include <db4/document.hpp>
 #include <db4/error.hpp>
 #include <db4/hot_storage.hpp>
+#include <db4/invalidation_event.hpp>
 #include <db4/limits.hpp>
 #include <db4/object_store.hpp>
 #include <db4/pin.hpp>
@@ -37,6 +39,8 @@ struct Components {
   /// that does all that itself; retries over retries multiply the traffic to a provider in trouble.
   bool bare_object_store = false;
   std::shared_ptr<WarmCache> warm_cache = {};
+  /// Through which the nodes of a shared store tell each other of changes (docs/consistency.md).
+  std::shared_ptr<BroadcastChannel> broadcast_channel = {};
 };
 
 /// How a document is written.
@@ -292,6 +296,11 @@ class DB4_API TieredStore {
   HotStorage& hot_storage() noexcept;
   WarmStorage& warm_storage() noexcept;
   ColdStorage& cold_storage() noexcept;
+
+  /// Calls `callback` for every change of a document, in a thread of its own and soon after it: of this
+  /// store, and with a broadcast channel those of other nodes too. One that does not keep up gets a flush
+  /// event for what it could not be told. Throws resource_exhausted past 63 subscribers.
+  [[nodiscard]] Subscription subscribe(std::function<void(const InvalidationEvent&)> callback);
 
   /// Writes the access figures of memory to the engine; tiering and close() do it too.
   void flush_access_figures();

@@ -76,4 +76,16 @@ std::string_view to_string(Durability durability) noexcept {
   return "unknown";
 }
 
+std::string_view to_string(BroadcastType type) noexcept {
+  switch (type) {
+    case BroadcastType::none:
+      return "none";
+    case BroadcastType::redis:
+      return "redis";
+    case BroadcastType::postgres:
+      return "postgres";
+  }
+  return "unknown";
+}
+
 }  // namespace db4

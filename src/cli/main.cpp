@@ -45,6 +45,7 @@ int run(int argc, const char* const* argv) {
   add_pin_commands(tree);
   add_stats_command(tree);
   add_top_command(tree);
+  add_watch_command(tree);
   add_config_commands(tree);
   add_upkeep_commands(tree);
   add_face_commands(tree);

@@ -17,6 +17,7 @@ void add_download(CommandTree& tree);
 void add_upkeep_commands(CommandTree& tree);  ///< gc, compact, doctor, rebuild
 void add_stats_command(CommandTree& tree);    ///< stats
 void add_top_command(CommandTree& tree);      ///< top
+void add_watch_command(CommandTree& tree);    ///< watch
 void add_config_commands(CommandTree& tree);  ///< config explain, config reference
 void add_face_commands(CommandTree& tree);    ///< help, man, completion
 

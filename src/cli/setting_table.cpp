@@ -330,6 +330,10 @@ void add_tiering(std::vector<Setting>& all) {
       number("tracker.max_keys", a, &A::max_keys, "documents tracked at most, some 100 bytes each"));
   all.push_back(duration("consistency.max_stale", &C::consistency, &ConsistencyConfig::max_stale,
                          "how old an answer may be; 0ms: the newest acknowledged version"));
+  all.push_back(words("consistency.broadcast", &C::consistency, &ConsistencyConfig::broadcast,
+                      {BroadcastType::none, BroadcastType::redis, BroadcastType::postgres},
+                      "postgres: how nodes tell each other of changes: not at all, over warm.endpoint, over "
+                      "hot.url"));
 }
 
 void add_rest(std::vector<Setting>& all) {

@@ -136,6 +136,7 @@ class StatsText {
                {"failed", count(moves, "failed")},
                {"moved", bytes(moves, "bytes") + " in " + count(moves, "runs") + " runs"},
                {"not promoted", count(moves, "promotions_skipped") + " reads, for want of room in hot"}});
+    add_nodes(moves);
     const json& cost = stats_.at("cost");
     const int digits = cost.at("all_hot").get<double>() < 1 ? 6 : 2;
     const auto dollars = [&](const char* name) { return describe_dollars(cost.at(name), digits); };
@@ -144,6 +145,24 @@ class StatsText {
                                            {"requests so far", dollars("requests")},
                                            {"together", dollars("total")},
                                            {"all of it hot", dollars("all_hot")}});
+  }
+
+  /// Of a store that has others beside it.
+  void add_nodes(const json& moves) {
+    const json& news = stats_.at("invalidation");
+    Rows rows;
+    if (stats_.at("store").value("hot_type", "") == "postgres") {
+      rows.push_back(
+          {"claims", count(moves, "claims") + ", others had " + count(moves, "lost_claims") + " before"});
+    }
+    if (const std::string channel = news.value("channel", ""); !channel.empty()) {
+      rows.push_back({"channel", escape(channel) + ", " + count(news, "nodes") + " others heard of"});
+      rows.push_back({"events", count(news, "sent") + " sent, " + count(news, "received") + " received, " +
+                                    count(news, "waiting") + " waiting"});
+      rows.push_back({"missed", count(news, "missed") + ", " + count(news, "recovered") + " recovered"});
+      rows.push_back({"copies dropped", count(news, "dropped_copies")});
+    }
+    if (!rows.empty()) add_group("Nodes", rows);
   }
 
   void add_engine() {

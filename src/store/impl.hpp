@@ -13,6 +13,7 @@
 #include "live/server.hpp"
 #include "store/gate.hpp"
 #include "store/metrics.hpp"
+#include "store/news.hpp"
 #include "store/sampler.hpp"
 #include "tiering/background.hpp"
 #include "tiering/mover.hpp"
@@ -63,6 +64,9 @@ class TieredStore::Impl {
   [[nodiscard]] StoreInfo info() const;
   std::vector<BusyDocument> busiest(std::size_t limit);
   std::vector<StatsSample> samples(TimePoint since) { return sampler_.samples(since); }
+  [[nodiscard]] Subscription subscribe(CacheInvalidationManager::Callback callback) {
+    return news_->subscribe(std::move(callback));
+  }
   void flush_access_figures();
   /// Starts what runs by itself: the background, and answering on the live socket where the configuration
   /// wants it. A store without a socket is as good as any: what keeps it from listening is told by stats().
@@ -182,6 +186,7 @@ class TieredStore::Impl {
   AccessPatternTracker tracker_;
   std::unique_ptr<catalog::Catalog> catalog_;
   HotStorage hot_;
+  std::unique_ptr<store::News> news_;
   std::shared_ptr<WarmCache> warm_cache_;
   ThreadPool refreshers_;
   WarmStorage warm_;

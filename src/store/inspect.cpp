@@ -227,6 +227,7 @@ StoreStats TieredStore::Impl::stats() {
                .claims = runs.claims,
                .lost_claims = runs.lost_claims,
                .promotions_skipped = metrics_.promotions_skipped.value()};
+  out.invalidation = news_->stats();
   out.read_misses = metrics_.read_misses.value();
   out.reads = out.hot.hits + out.warm.hits + out.cold.hits + out.read_misses;
   out.writes = metrics_.writes.value();

@@ -112,6 +112,8 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
           HotStorage::State::Options{.max_size = config_.hot.max_size,
                                      .cache_size = config_.hot.cache_size,
                                      .full_timeout = config_.hot.full_timeout})),
+      news_(std::make_unique<store::News>(*catalog_, hot_.state(), clock_, random_,
+                                          components.broadcast_channel)),
       warm_cache_(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_)),
       refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
       warm_(warm_cache_, clock_,
@@ -126,6 +128,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
               [this](std::string_view key) { return figures_of(key); }),
       sampler_(*catalog_, clock_, config_.stats) {
   catalog_->add_listener(&hot_.state());
+  catalog_->add_listener(news_.get());
   // A cache that outlived its store holds versions which this one counts anew, for other bodies. Not so in
   // Redis: there entries stand under the id of their store, and that of a new one was drawn just now.
   const bool named_by_store = config_.warm.type == WarmType::redis && components.warm_cache == nullptr;
@@ -205,6 +208,7 @@ void TieredStore::Impl::close() {
   } catch (const std::exception&) {
     failure = std::current_exception();
   }
+  news_->close();
   cold_.state().close();
   warm_.close();
   refreshers_.stop();

@@ -132,8 +132,9 @@ std::optional<Document> TieredStore::Impl::read_memory(std::uint64_t hash, std::
   if (max_stale <= 0ms || !options.count_access) return std::nullopt;
   const MonotonicTime started = clock_->monotonic();
   const auto usable = [&](const detail::BlockRef& block) {
-    return block && block->version >= options.expected_version.value_or(0) &&
-           started - MonotonicTime{block->current_at_ns.load(std::memory_order_relaxed)} <= max_stale;
+    if (!block || block->version < options.expected_version.value_or(0)) return false;
+    const MonotonicTime confirmed_at{block->current_at_ns.load(std::memory_order_relaxed)};
+    return started - confirmed_at <= max_stale && news_->trusts(confirmed_at);
   };
   if (!usable(hot_.state().cache().peek(hash, key))) return std::nullopt;
   detail::BlockRef block = hot_.state().cache().find(hash, key, to_us(now));

@@ -214,6 +214,10 @@ std::vector<StatsSample> TieredStore::samples(TimePoint since) {
   return impl_->run("samples", {}, {}, [&] { return impl_->samples(since); });
 }
 
+Subscription TieredStore::subscribe(std::function<void(const InvalidationEvent&)> callback) {
+  return impl_->run("subscribe", {}, {}, [&] { return impl_->subscribe(std::move(callback)); });
+}
+
 void TieredStore::flush_access_figures() {
   impl_->run("flush", {}, {}, [&] { impl_->flush_access_figures(); });
 }

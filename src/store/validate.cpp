@@ -82,13 +82,14 @@ void check_pin_target(std::string_view collection, PinScope scope, std::string_v
 }
 
 void check_config(const TieredStoreConfig& config, const Components& components) {
-  const auto unsupported = [](std::string_view what, std::string_view instead) {
-    throw Error(ErrorCode::unsupported, std::string(what) + " is not in this build", std::string(instead));
-  };
   const bool in_folder = config.hot.type == HotType::sqlite || config.hot.type == HotType::rocksdb;
   if (in_folder && config.hot.path.empty()) refuse("hot.path is empty", "name a folder");
   if (config.hot.type == HotType::postgres && config.hot.url.empty())
     refuse("hot.url is empty", "write it as postgresql://user@host:5432/database");
+  if (config.consistency.broadcast == BroadcastType::redis && config.warm.endpoint.empty())
+    refuse("consistency.broadcast is redis, and warm.endpoint is empty", "name the Redis server there");
+  if (config.consistency.broadcast == BroadcastType::postgres && config.hot.type != HotType::postgres)
+    refuse("consistency.broadcast is postgres, and hot.type is not", "set both, or broadcast to none");
   if (config.hot.max_connections == 0 || config.hot.max_connections > 1000)
     refuse("hot.max_connections is not from 1 to 1,000", "set it in range");
   if (config.hot.connect_timeout <= 0ms || config.hot.timeout <= 0ms)

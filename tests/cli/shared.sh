@@ -66,6 +66,18 @@ init two
 has "There was a store"
 has "the schema db4"
 
+# One watches what the other does.
+start bash -c 'exec "$1" --store two --set consistency.broadcast=postgres watch notes --json --count 2 >watch.out' watch "$db4"
+watcher=$started_pid
+# It hears what comes once it listens: said again until it does.
+heard() { "$db4" --store one --set consistency.broadcast=postgres put notes watched <<<'{}' && [ -s watch.out ]; }
+until_true heard
+"$db4" --store one --set consistency.broadcast=postgres put notes watched <<<'{}' >put.out
+wait "$watcher" || fail "db4 watch ended with $?"
+out=$(cat watch.out)
+has '"id":"watched"'
+has '"collection":"notes"'
+
 # The server is away: said at once, and what to look at.
 postgres_stop "$work/postgres"
 expect 5 "$db4" --store one get notes first --set hot.timeout=200ms

@@ -2,6 +2,7 @@
 // with memory and a clock of its own.
 #include "support/audit.hpp"
 #include "support/fault_object_store.hpp"
+#include "support/faulty_broadcast_channel.hpp"
 #include "support/postgres_server.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -11,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <thread>
 
 namespace db4::testing {
@@ -52,6 +54,15 @@ class SharedStoreTest : public ::testing::Test {
   }
   [[nodiscard]] AuditReport audit() const {
     return audit_closed_store(HotType::postgres, {}, *objects_, {.url = server_->url(), .schema = schema_});
+  }
+
+  /// Other threads do it; for half a minute at most.
+  static void await(const std::function<bool()>& happened) {
+    for (int i = 0; i < 3000; ++i) {
+      if (happened()) return;
+      system_clock()->sleep_for(10ms);
+    }
+    ADD_FAILURE() << "it never happened";
   }
 
   PostgresServer* server_ = nullptr;
@@ -279,6 +290,72 @@ TEST_F(SharedStoreTest, ARestartOfTheServerIsSurvived) {
   }
   restarts.join();
   EXPECT_EQ(store->read("c", "id")->meta().version, 150U) << "none was written twice";
+}
+
+TEST_F(SharedStoreTest, WithAChannelACopyThatAnotherNodeChangedGoesAtOnce) {
+  const auto channel = [] { return std::make_shared<InMemoryBroadcastChannel>("shared-store-test"); };
+  const auto open_with = [&] {
+    return std::make_unique<TieredStore>(config(), Components{.clock = clock_,
+                                                              .object_store = objects_,
+                                                              .bare_object_store = true,
+                                                              .broadcast_channel = channel()});
+  };
+  const auto a = open_with();
+  const auto b = open_with();
+  const ReadOptions old_is_fine{.max_stale = 1h};
+  put(*a, "id", "one");
+  EXPECT_EQ(text_of(*b, "id", old_is_fine), "one");
+  put(*a, "id", "two");
+  await([&] { return b->stats().invalidation.dropped_copies == 1; });
+  EXPECT_EQ(text_of(*b, "id", old_is_fine), "two");
+  a->remove("c", "id");
+  await([&] { return b->stats().invalidation.dropped_copies == 2; });
+  EXPECT_EQ(text_of(*b, "id", old_is_fine), "absent");
+}
+
+TEST_F(SharedStoreTest, WhatAChannelLostIsReadFromTheCatalogue) {
+  const auto lossy = std::make_shared<FaultyBroadcastChannel>(
+      std::make_shared<InMemoryBroadcastChannel>("shared-store-lossy"), ChannelFaults{.drop = 0.5}, 1,
+      clock_);
+  const auto a = std::make_unique<TieredStore>(
+      config(), Components{.clock = clock_, .object_store = objects_, .broadcast_channel = lossy});
+  const auto b = std::make_unique<TieredStore>(
+      config(),
+      Components{.clock = clock_,
+                 .object_store = objects_,
+                 .broadcast_channel = std::make_shared<InMemoryBroadcastChannel>("shared-store-lossy")});
+  for (int i = 0; i < 20; ++i) put(*a, "id-" + std::to_string(i), "one");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(text_of(*b, "id-" + std::to_string(i)), "one");
+  for (int i = 0; i < 20; ++i) put(*a, "id-" + std::to_string(i), "two");
+  // The last may be lost as well: a heartbeat tells.
+  await([&] {
+    clock_->advance(1s);
+    return b->stats().invalidation.dropped_copies == 20;
+  });
+  EXPECT_GT(b->stats().invalidation.recovered, 0U);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(text_of(*b, "id-" + std::to_string(i), {.max_stale = 1000h}), "two");
+}
+
+TEST_F(SharedStoreTest, SubscribersHearOfEveryChange) {
+  const auto store = open(clock_);
+  std::mutex mutex;
+  std::vector<InvalidationEvent> events;
+  const Subscription subscription = store->subscribe([&](const InvalidationEvent& event) {
+    const std::scoped_lock lock(mutex);
+    events.push_back(event);
+  });
+  put(*store, "id", "one");
+  put(*store, "id", "two");
+  store->remove("c", "id");
+  await([&] {
+    const std::scoped_lock lock(mutex);
+    return events.size() == 3;
+  });
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].id, "id");
+    EXPECT_EQ(events[i].version, i + 1);
+    EXPECT_EQ(events[i].sequence, events[0].sequence + i);
+  }
 }
 
 }  // namespace
