@@ -181,7 +181,8 @@ class DB4_API CacheInvalidationManager {
   std::uint64_t invalidate_all();
   /// An event of this node in full, with the version that is the newest now. Node and epoch are filled in. A
   /// sequence of 0 is the next number; another must be above all before it: for those whose events are
-  /// numbered by a record of their own. Throws invalid_argument for fields that do not fit the type.
+  /// numbered by a record of their own (each number that is left out looks like a lost event to the others).
+  /// Throws invalid_argument for fields that do not fit the type.
   void announce(InvalidationEvent event);
   /// An event that happened elsewhere and came on another way than the channel (out of the record of changes,
   /// after something was missed): drops copies and tells subscribers, and no other node.

@@ -5,9 +5,11 @@
 namespace db4::invalidation {
 namespace {
 
-/// A flush stands for everything before it, so numbers that are missing before it are not missed.
+/// A flush of all tiers stands for everything before it, so numbers that are missing before it are not
+/// missed.
 bool stands_for_all(const InvalidationMessage& message) {
-  return message.kind == InvalidationMessageKind::event && message.event.type == InvalidationType::flush;
+  return message.kind == InvalidationMessageKind::event && message.event.type == InvalidationType::flush &&
+         !message.event.tier;
 }
 
 /// The last number that must have come before this message.

@@ -151,6 +151,38 @@ TEST_P(ChannelSuite, AReceiverThatThrowsHarmsNobody) {
   ASSERT_TRUE(own->wait_for(2));
 }
 
+TEST_P(ChannelSuite, ASlowReceiverHoldsNobodyUpAndHearsAllOrThatSomethingWasLost) {
+  if (GetParam().calls_in_publish) GTEST_SKIP() << "it calls receivers in the thread that publishes";
+  constexpr std::size_t kMessages = 20'000;
+  SequencePoint inside;
+  const auto slow = std::make_shared<Messages>();
+  const Subscription at_slow = channels_[1]->subscribe({.on_message =
+                                                            [&inside, slow](std::string_view message) {
+                                                              inside.arrive();
+                                                              slow->add(std::string(message));
+                                                            },
+                                                        .on_lost = [slow] { slow->add("(lost)"); }});
+  publish(*channels_[0], {"0"});
+  inside.wait_for(1);
+  for (std::size_t i = 1; i < kMessages; i += 100) {
+    std::vector<std::string> batch;
+    for (std::size_t j = i; j < std::min(i + 100, kMessages); ++j) batch.push_back(std::to_string(j));
+    publish(*channels_[0], batch);
+  }
+  const auto quick = std::make_shared<Messages>();
+  const Subscription at_quick = channels_[2]->subscribe(into(quick));
+  publish(*channels_[0], {"still there"});
+  ASSERT_TRUE(quick->wait([](const auto& items) { return std::ranges::count(items, "still there") == 1; }));
+  inside.open();
+  ASSERT_TRUE(slow->wait([](const auto& items) {
+    return items.size() > kMessages || std::ranges::count(items, "(lost)") != 0;
+  }));
+  const auto heard = slow->items();
+  for (std::size_t i = 0; i < heard.size() && heard[i] != "(lost)"; ++i) {
+    EXPECT_EQ(heard[i], i < kMessages ? std::to_string(i) : "still there");
+  }
+}
+
 TEST_P(ChannelSuite, AReceiverMayPublish) {
   const auto answers = std::make_shared<Messages>();
   const Subscription asked = channels_[1]->subscribe({.on_message = [this](std::string_view message) {

@@ -18,6 +18,9 @@ struct ChannelFactory {
   /// So many channels that reach each other, and none that another call has made.
   std::function<std::vector<std::shared_ptr<BroadcastChannel>>(std::size_t count)> make;
   std::function<void()> cleanup = [] {};
+  /// A deviation: receivers are called in the thread that publishes, so a slow one holds it up. For tests
+  /// only.
+  bool calls_in_publish = false;
   std::string skip_reason = {};  ///< not empty: the suite cannot run here
 };
 

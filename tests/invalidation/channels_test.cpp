@@ -40,7 +40,8 @@ Channels faultless(std::size_t count) {
 
 INSTANTIATE_TEST_SUITE_P(Channels, ChannelSuite,
                          ::testing::Values(ChannelFactory{.name = "Memory", .make = &in_memory},
-                                           ChannelFactory{.name = "Direct", .make = &direct},
+                                           ChannelFactory{
+                                               .name = "Direct", .make = &direct, .calls_in_publish = true},
                                            ChannelFactory{.name = "FaultyWithoutFaults", .make = &faultless}),
                          [](const auto& param) { return param.param.name; });
 

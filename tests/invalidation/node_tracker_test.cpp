@@ -84,6 +84,10 @@ TEST_F(NodeTrackerTest, AFlushStandsForWhatIsMissingBeforeIt) {
   EXPECT_TRUE(flush(7).missed.empty());
   EXPECT_TRUE(flush(20).missed.empty());
   EXPECT_EQ(event(22).missed, Missed{missed(21, 21, MissedReason::gap)});
+  InvalidationMessage of_a_tier =
+      message(30, InvalidationMessageKind::event, "a", 1, InvalidationType::flush);
+  of_a_tier.event.tier = StorageTier::warm;
+  EXPECT_EQ(tracker_.hear(of_a_tier, now_).missed, Missed{missed(23, 29, MissedReason::gap)});
 }
 
 TEST_F(NodeTrackerTest, AnUnknownNodePastItsFirstEventWasMissed) {

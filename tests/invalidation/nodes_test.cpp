@@ -8,6 +8,7 @@
 
 #include <map>
 #include <random>
+#include <thread>
 
 namespace db4::testing {
 namespace {
