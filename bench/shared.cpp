@@ -133,7 +133,7 @@ void run(const Options& options, Report& report) {
     return;
   }
   compare(options, report, url, Durability::disk);
-  compare(options, report, url, Durability::process);
+  compare(options, report, url, Durability::none);
   scale(options, report, url);
 }
 

@@ -233,7 +233,8 @@ void PostgresEngine::begin_session(PostgresConnection& connection, MonotonicTime
 
 void PostgresEngine::begin_transaction(PostgresConnection& connection, Durability durability) const {
   connection.add(schema_.begin());
-  if (durability != Durability::disk) connection.add(schema_.relax());
+  // What is not synced here is lost with the server's process, not only with its machine.
+  if (durability == Durability::none) connection.add(schema_.relax());
 }
 
 void PostgresEngine::add_mark(PostgresConnection& connection) {
@@ -351,12 +352,8 @@ std::vector<Outcome> PostgresEngine::commit(std::span<const Batch* const> group,
     one_trip = false;
     commit_in_two_trips(call);
   });
-  if (durability == Durability::disk) {
-    unsynced_ = false;
-    state_.count_sync();
-  } else {
-    unsynced_ = true;
-  }
+  unsynced_ = durability == Durability::none;
+  if (durability == Durability::disk) state_.count_sync();
   state_.count_commit(group.size());
   run_on_committed(group, call.outcomes);
   return std::move(call.outcomes);

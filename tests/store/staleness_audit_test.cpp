@@ -80,7 +80,7 @@ struct Node {
   [[nodiscard]] fs::path history() const { return folder / ("history-" + std::to_string(number)); }
   [[nodiscard]] TieredStoreConfig config() const {
     return {.hot = {.type = HotType::postgres,
-                    .durability = Durability::process,
+                    .durability = Durability::disk,
                     .url = url,
                     .schema = schema,
                     .timeout = 20s},

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <mutex>
 #include <random>
+#include <utility>
 #include <vector>
 
 namespace db4::testing {
