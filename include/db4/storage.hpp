@@ -22,6 +22,7 @@
 #include <db4/object_stores.hpp>
 #include <db4/operations.hpp>
 #include <db4/pin.hpp>
+#include <db4/postgres_channel.hpp>
 #include <db4/random.hpp>
 #include <db4/rebuild.hpp>
 #include <db4/secret.hpp>

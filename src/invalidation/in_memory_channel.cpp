@@ -1,27 +1,17 @@
-#include "invalidation/mailbox.hpp"
+#include "invalidation/fan_out.hpp"
 
 #include <db4/broadcast_channel.hpp>
 #include <db4/error.hpp>
 
-#include <algorithm>
-#include <atomic>
 #include <unordered_map>
 
 namespace db4 {
 namespace {
 
-/// What waits for a receiver; nullopt: messages were lost.
-using Inbox = invalidation::Mailbox<std::optional<std::string>>;
-
 /// Where the channels of one name meet.
 struct Hub {
   std::mutex mutex;
-  std::vector<std::shared_ptr<Inbox>> inboxes;
-
-  void remove(const std::shared_ptr<Inbox>& inbox) {
-    const std::lock_guard lock(mutex);
-    std::erase(inboxes, inbox);
-  }
+  std::vector<std::shared_ptr<invalidation::FanOut>> fans;
 };
 
 /// The hub of that name. The house has no registries, and this is one: two stores in a process are configured
@@ -40,72 +30,34 @@ std::shared_ptr<Hub> hub_of(const std::string& name) {
   return hub;
 }
 
-[[noreturn]] void fail_closed(const std::string& name) {
-  throw Error(ErrorCode::unavailable, "the channel " + name + " is closed", "open another one");
-}
-
-void require_message(const std::string& message) {
-  if (message.empty()) {
-    throw Error(ErrorCode::invalid_argument, "an empty message was to be published",
-                "publish what encode_invalidation gives");
-  }
-  if (message.size() > kMaxBroadcastMessageBytes) {
-    throw Error(ErrorCode::too_large,
-                "a message of " + std::to_string(message.size()) + " bytes was to be published",
-                "keep it to kMaxBroadcastMessageBytes");
-  }
-}
-
 }  // namespace
 
 struct InMemoryBroadcastChannel::State {
+  State(std::string its_name, std::size_t max_queued)
+      : name(std::move(its_name)),
+        fan(std::make_shared<invalidation::FanOut>(name, max_queued)),
+        hub(hub_of(name)) {}
+
   const std::string name;
-  const std::size_t max_queued;
+  const std::shared_ptr<invalidation::FanOut> fan;
   const std::shared_ptr<Hub> hub;
-
-  std::mutex mutex;
-  bool closed = false;
-  std::vector<std::shared_ptr<Inbox>> own;  ///< subscribed through this channel
-  std::uint64_t lost_by_ended = 0;          ///< by inboxes that are gone
-  std::uint64_t errors_of_ended = 0;
-
+  std::atomic<bool> closed = false;
   std::atomic<std::uint64_t> published = 0;
   std::atomic<std::uint64_t> refused = 0;
-  std::shared_ptr<std::atomic<std::uint64_t>> delivered = std::make_shared<std::atomic<std::uint64_t>>(0);
-
-  /// Ends a subscription: no lock is held while a receiver that runs is waited for.
-  void end(const std::shared_ptr<Inbox>& inbox) {
-    hub->remove(inbox);
-    {
-      const std::lock_guard lock(mutex);
-      if (std::erase(own, inbox) != 0) {
-        lost_by_ended += inbox->collapsed();
-        errors_of_ended += inbox->failed();
-      }
-    }
-    inbox->stop();
-  }
 };
 
-InMemoryBroadcastChannel::InMemoryBroadcastChannel(std::string name, std::size_t max_queued) {
-  if (max_queued == 0) {
-    throw Error(ErrorCode::invalid_argument, "a channel that may queue nothing loses everything",
-                "set max_queued to 1 or more");
-  }
-  auto hub = hub_of(name);
-  state_ = std::shared_ptr<State>(new State{
-      .name = std::move(name), .max_queued = max_queued, .hub = std::move(hub), .mutex = {}, .own = {}});
+InMemoryBroadcastChannel::InMemoryBroadcastChannel(std::string name, std::size_t max_queued)
+    : state_(std::make_shared<State>(std::move(name), max_queued)) {
+  const std::lock_guard lock(state_->hub->mutex);
+  state_->hub->fans.push_back(state_->fan);
 }
 
 InMemoryBroadcastChannel::~InMemoryBroadcastChannel() { close(); }
 
 std::size_t InMemoryBroadcastChannel::publish(std::span<const std::string> messages) {
   try {
-    for (const std::string& message : messages) require_message(message);
-    {
-      const std::lock_guard lock(state_->mutex);
-      if (state_->closed) fail_closed(state_->name);
-    }
+    invalidation::require_messages(messages);
+    if (state_->closed) invalidation::fail_closed(state_->name);
   } catch (const Error&) {
     ++state_->refused;
     throw;
@@ -113,66 +65,31 @@ std::size_t InMemoryBroadcastChannel::publish(std::span<const std::string> messa
   // Under the hub's lock, so that all receivers see one order; posting waits for nobody.
   const std::lock_guard lock(state_->hub->mutex);
   for (const std::string& message : messages) {
-    for (const auto& inbox : state_->hub->inboxes) inbox->post(message);
+    for (const auto& fan : state_->hub->fans) fan->post(message);
   }
   state_->published += messages.size();
   return messages.size();
 }
 
 Subscription InMemoryBroadcastChannel::subscribe(BroadcastReceiver receiver) {
-  if (!receiver.on_message) {
-    throw Error(ErrorCode::invalid_argument, "a receiver without on_message was to be subscribed",
-                "give it one");
-  }
-  auto inbox = std::make_shared<Inbox>(
-      state_->max_queued,
-      [receiver = std::move(receiver),
-       delivered = state_->delivered](const std::optional<std::string>& message) {
-        if (message) {
-          ++*delivered;
-          receiver.on_message(*message);
-        } else if (receiver.on_lost) {
-          receiver.on_lost();
-        }
-      },
-      [](const std::optional<std::string>&) { return std::nullopt; });
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (state_->closed) fail_closed(state_->name);
-    state_->own.push_back(inbox);
-    const std::lock_guard hub_lock(state_->hub->mutex);
-    state_->hub->inboxes.push_back(inbox);
-  }
-  return Subscription([state = state_, inbox] { state->end(inbox); });
+  return invalidation::FanOut::subscribe(state_->fan, std::move(receiver));
 }
 
 std::string InMemoryBroadcastChannel::name() const { return state_->name; }
 
 BroadcastStats InMemoryBroadcastChannel::stats() const {
-  const std::lock_guard lock(state_->mutex);
-  BroadcastStats stats{.published = state_->published,
-                       .refused = state_->refused,
-                       .delivered = *state_->delivered,
-                       .lost = state_->lost_by_ended,
-                       .receiver_errors = state_->errors_of_ended,
-                       .receivers = state_->own.size(),
-                       .queued = 0};
-  for (const auto& inbox : state_->own) {
-    stats.lost += inbox->collapsed();
-    stats.receiver_errors += inbox->failed();
-    stats.queued += inbox->queued();
-  }
+  BroadcastStats stats{.published = state_->published, .refused = state_->refused};
+  state_->fan->count(stats);
   return stats;
 }
 
 void InMemoryBroadcastChannel::close() {
-  std::vector<std::shared_ptr<Inbox>> ending;
+  state_->closed = true;
   {
-    const std::lock_guard lock(state_->mutex);
-    state_->closed = true;
-    ending = state_->own;
+    const std::lock_guard lock(state_->hub->mutex);
+    std::erase(state_->hub->fans, state_->fan);
   }
-  for (const auto& inbox : ending) state_->end(inbox);
+  state_->fan->close();
 }
 
 }  // namespace db4

@@ -18,6 +18,7 @@ constexpr int kBinary = 1;
 /// The server's own number of the type bytea.
 constexpr std::uint32_t kByteaOid = 17;
 constexpr std::uint32_t kInt8Oid = 20;
+constexpr std::uint32_t kTextOid = 25;
 /// A connection that the network dropped in silence is found out within some 25 seconds, at both ends.
 constexpr const char* kKeepalivesIdle = "10";
 constexpr const char* kKeepalivesInterval = "5";
@@ -41,6 +42,16 @@ std::string array_header(std::uint32_t type, std::size_t size) {
   if (size == 0) return out;
   put_network(out, static_cast<std::uint32_t>(size));
   put_network(out, 1);  // the lower bound
+  return out;
+}
+
+template <typename Value>
+std::string array_of_bytes(std::uint32_t type, const std::vector<Value>& values) {
+  std::string out = array_header(type, values.size());
+  for (const Value& value : values) {
+    put_network(out, static_cast<std::uint32_t>(value.size()));
+    out.append(value);
+  }
   return out;
 }
 
@@ -90,12 +101,11 @@ std::string postgres_int8(std::int64_t value) {
 }
 
 std::string postgres_bytea_array(const std::vector<std::string_view>& values) {
-  std::string out = array_header(kByteaOid, values.size());
-  for (const std::string_view value : values) {
-    put_network(out, static_cast<std::uint32_t>(value.size()));
-    out.append(value);
-  }
-  return out;
+  return array_of_bytes(kByteaOid, values);
+}
+
+std::string postgres_text_array(const std::vector<std::string>& values) {
+  return array_of_bytes(kTextOid, values);
 }
 
 std::string postgres_int8_array(const std::vector<std::int64_t>& values) {
@@ -149,7 +159,24 @@ void check_postgres_url(const std::string& url) {
               "take it out, and set hot.password");
 }
 
-PostgresConnection::PostgresConnection(const PostgresOptions& options, MonotonicTime deadline) {
+std::string postgres_place(const std::string& url) {
+  std::string host;
+  std::string port;
+  std::string database;
+  PQconninfoOption* options = PQconninfoParse(url.c_str(), nullptr);
+  for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr; ++option) {
+    if (option->val == nullptr) continue;
+    const std::string_view keyword(option->keyword);
+    if (keyword == "host" || (keyword == "hostaddr" && host.empty())) host = option->val;
+    if (keyword == "port") port = option->val;
+    if (keyword == "dbname") database = option->val;
+  }
+  PQconninfoFree(options);
+  return host + (port.empty() ? "" : ":" + port) + "/" + database;
+}
+
+PostgresConnection::PostgresConnection(const PostgresOptions& options, MonotonicTime deadline, int interrupt)
+    : interrupt_(interrupt) {
   try {
     connect(options, deadline);
     adopt_session_settings(options, deadline);
@@ -338,14 +365,18 @@ PostgresConnection::Answer PostgresConnection::receive(MonotonicTime deadline) {
 }
 
 void PostgresConnection::wait(bool for_writing, MonotonicTime deadline) {
-  pollfd descriptor{.fd = PQsocket(connection_), .events = POLLIN, .revents = 0};
-  if (for_writing) descriptor.events |= POLLOUT;
+  // A negative descriptor is passed over.
+  std::array<pollfd, 2> descriptors = {{{.fd = PQsocket(connection_), .events = POLLIN, .revents = 0},
+                                        {.fd = interrupt_, .events = POLLIN, .revents = 0}}};
+  if (for_writing) descriptors[0].events |= POLLOUT;
   while (true) {
     const MonotonicTime left = deadline - system_clock()->monotonic();
     if (left <= MonotonicTime{0}) lost("answer within the time given");
     // A millisecond more, so that it is not asked again and again for the last part of one.
     const auto left_ms = std::chrono::duration_cast<std::chrono::milliseconds>(left).count() + 1;
-    const int ready = ::poll(&descriptor, 1, static_cast<int>(std::min<std::int64_t>(left_ms, 1'000'000)));
+    const int ready = ::poll(descriptors.data(), descriptors.size(),
+                             static_cast<int>(std::min<std::int64_t>(left_ms, 1'000'000)));
+    if (descriptors[1].revents != 0) lost("answer before it was given up");
     if (ready > 0) return;
     if (ready < 0 && errno != EINTR) lost("wait");
   }
@@ -353,6 +384,9 @@ void PostgresConnection::wait(bool for_writing, MonotonicTime deadline) {
 
 std::vector<std::string> PostgresConnection::take_notifications() {
   if (PQconsumeInput(connection_) != 1) lost("receive");
+  // The end of the pipeline before, which libpq wants to be taken: until then it leaves all that a server
+  // says unasked but notifications, and what is behind that, where it is.
+  PQclear(PQgetResult(connection_));
   std::vector<std::string> out;
   while (PGnotify* notification = PQnotifies(connection_)) {
     out.emplace_back(notification->extra);

@@ -25,6 +25,8 @@ struct PostgresStatement {
 std::string postgres_int8(std::int64_t value);
 /// bytea[]; the views need not outlive the call.
 std::string postgres_bytea_array(const std::vector<std::string_view>& values);
+/// text[]; the values must be text that every encoding has in common, ASCII.
+std::string postgres_text_array(const std::vector<std::string>& values);
 /// int8[]
 std::string postgres_int8_array(const std::vector<std::int64_t>& values);
 
@@ -71,8 +73,9 @@ class PostgresLoss : public Error {
 class PostgresConnection {
  public:
   /// Connects until `deadline`. Throws unavailable, permission_denied (user, password, certificate),
-  /// invalid_argument (no such database, a url that is none).
-  PostgresConnection(const PostgresOptions& options, MonotonicTime deadline);
+  /// invalid_argument (no such database, a url that is none). Once the descriptor `interrupt` is readable all
+  /// waits end at once, as at their deadline; it must outlive the connection. -1: never.
+  PostgresConnection(const PostgresOptions& options, MonotonicTime deadline, int interrupt = -1);
   ~PostgresConnection();
   PostgresConnection(const PostgresConnection&) = delete;
   PostgresConnection& operator=(const PostgresConnection&) = delete;
@@ -112,6 +115,7 @@ class PostgresConnection {
   [[noreturn]] void lost(const std::string& what) const;
 
   pg_conn* connection_ = nullptr;
+  const int interrupt_;
   std::string place_;  ///< host and database, for messages
   std::vector<Step> steps_;
   std::set<std::string, std::less<>> prepared_;
@@ -120,6 +124,9 @@ class PostgresConnection {
 
 /// Throws invalid_argument where it cannot be read, or holds a password: a url is shown to people.
 void check_postgres_url(const std::string& url);
+
+/// Host, port and database in a url that can be read, for people.
+std::string postgres_place(const std::string& url);
 
 /// What a failure of the server means; `what` is the server's own text.
 Error to_postgres_error(std::string_view state, const std::string& what, const std::string& place);

@@ -1,0 +1,71 @@
+#pragma once
+// PostgresBroadcastChannel: nodes that have a PostgreSQL database in common tell each other what changed
+// through its LISTEN and NOTIFY (docs/invalidation.md).
+//
+//     cache.set_broadcast_channel(std::make_shared<db4::PostgresBroadcastChannel>(
+//         db4::PostgresChannelOptions{.url = "postgresql://db4@db.internal/documents", .password = secret}));
+
+#include <db4/broadcast_channel.hpp>
+#include <db4/secret.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+namespace db4 {
+
+/// Which server, and which channel there.
+struct PostgresChannelOptions {
+  /// postgresql://user@host:5432/database?..., or libpq's "host=... dbname=...", without a password. Of the
+  /// primary: a standby neither takes nor gives notifications. A pooler in between must pool sessions.
+  std::string url = {};
+  Secret password = {};
+  /// Of 1 to 63 letters, digits and underscores. Heard by all who name the same database and this.
+  std::string channel = "db4_changes";
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds{5};  ///< for a connection, above 0
+  /// For one statement, above 0. publish() waits for kMaxPublishWait at most, whatever the two say.
+  std::chrono::milliseconds timeout = std::chrono::seconds{5};
+  /// Messages that wait for one receiver; past it they are dropped as a whole, and on_lost called instead.
+  std::size_t max_queued = 8192;
+};
+
+/// A message is one notification. All messages of a call, up to kMaxAtOnce, go in one transaction and one
+/// round trip: each transaction with a notification takes a lock of the whole server at its commit.
+///
+/// Owns a connection that publishes, made by the first publish(), and one that listens, with a thread, made
+/// by the first subscribe(). One that breaks is made anew, that which listens after pauses that grow to some
+/// seconds. PostgreSQL keeps nothing for a session that is not there: after each break every receiver is told
+/// by on_lost, once it hears again; so it is after a notification by somebody else that is no message.
+/// BroadcastStats::lost counts one for each receiver then.
+///
+/// Thread rule: as of every channel. Host names are looked up by libpq, which knows no deadline: give an
+/// address as `hostaddr=` where the resolver may hang.
+class DB4_API PostgresBroadcastChannel final : public BroadcastChannel {
+ public:
+  /// Messages that one call of publish takes at most.
+  static constexpr std::size_t kMaxAtOnce = 512;
+
+  /// Connects to nothing yet. Throws invalid_argument for options that make no sense, naming the option.
+  explicit PostgresBroadcastChannel(PostgresChannelOptions options);
+  ~PostgresBroadcastChannel() override;
+  PostgresBroadcastChannel(const PostgresBroadcastChannel&) = delete;
+  PostgresBroadcastChannel& operator=(const PostgresBroadcastChannel&) = delete;
+
+  /// Throws also permission_denied (user, password, certificate), invalid_argument (no such database) and
+  /// read_only (a standby).
+  std::size_t publish(std::span<const std::string> messages) override;
+  /// Returns once the server has confirmed LISTEN, within connect_timeout and timeout. Throws what publish
+  /// does, and unsupported where LISTEN has no effect.
+  [[nodiscard]] Subscription subscribe(BroadcastReceiver receiver) override;
+  /// "db4_changes at db.internal/documents"
+  [[nodiscard]] std::string name() const override;
+  [[nodiscard]] BroadcastStats stats() const override;
+  /// Calls that run elsewhere end with unavailable.
+  void close() override;
+
+ private:
+  struct DB4_INTERNAL State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace db4

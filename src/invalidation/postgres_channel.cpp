@@ -1,0 +1,381 @@
+#include "base/base64.hpp"
+#include "base/file_descriptor.hpp"
+#include "invalidation/fan_out.hpp"
+#include "kv/postgres_connection.hpp"
+
+#include <db4/clock.hpp>
+#include <db4/error.hpp>
+#include <db4/postgres_channel.hpp>
+#include <db4/random.hpp>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace db4 {
+namespace {
+
+using namespace std::chrono_literals;
+using kv::PostgresConnection;
+using kv::PostgresStatement;
+
+// A payload is "1 NUMBER BASE64": the format, and the message's place in its transaction, because the server
+// makes one of notifications of a transaction that are the same.
+constexpr std::string_view kFormat = "1 ";
+constexpr std::size_t kMaxHeaderBytes = 8;
+/// The server takes less than 8,000 bytes, so no message has to be divided:
+/// https://www.postgresql.org/docs/15/sql-notify.html
+constexpr std::size_t kMaxPayloadBytes = 7999;
+static_assert((kMaxBroadcastMessageBytes + 2) / 3 * 4 + kMaxHeaderBytes <= kMaxPayloadBytes);
+static_assert(PostgresBroadcastChannel::kMaxAtOnce <= 10'000);  // four digits, kFormat and a space
+
+/// What publish() may take of kMaxPublishWait, so that it returns within it on a busy machine.
+constexpr std::chrono::milliseconds kPublishTime = kMaxPublishWait * 9 / 10;
+/// Before a connection is made anew: drawn between half a bound and the bound, which doubles up to the last.
+constexpr std::chrono::milliseconds kFirstPause = 50ms;
+constexpr std::chrono::milliseconds kLongestPause = 5s;
+constexpr std::size_t kMaxChannelBytes = 63;
+
+MonotonicTime monotonic() { return system_clock()->monotonic(); }
+
+std::string encode(const std::string& message, std::size_t number) {
+  return std::string(kFormat) + std::to_string(number) + " " +
+         to_base64(std::as_bytes(std::span(message.data(), message.size())));
+}
+
+/// nullopt: not by encode().
+std::optional<std::string> decode(std::string_view payload) {
+  if (!payload.starts_with(kFormat)) return std::nullopt;
+  payload.remove_prefix(kFormat.size());
+  const std::size_t space = payload.find(' ');
+  if (space == std::string_view::npos || space == 0) return std::nullopt;
+  std::optional<std::string> message = from_base64(payload.substr(space + 1));
+  if (message && (message->empty() || message->size() > kMaxBroadcastMessageBytes)) return std::nullopt;
+  return message;
+}
+
+/// The connections were made for the settings of a store: "hot.url" is `url` here.
+std::string in_own_words(std::string text) {
+  constexpr std::string_view kPrefix = "hot.";
+  for (std::size_t at = 0; (at = text.find(kPrefix, at)) != std::string::npos;) {
+    if (at == 0 || text[at - 1] == ' ') {
+      text.erase(at, kPrefix.size());
+    } else {
+      at += kPrefix.size();
+    }
+  }
+  return text;
+}
+
+/// A channel's errors are unavailable where a repetition may help.
+Error in_own_words(const Error& error) {
+  const ErrorCode code = error.retryable() ? ErrorCode::unavailable : error.code();
+  return {code, error.problem(), in_own_words(error.advice())};
+}
+
+Error in_own_words(const kv::PostgresRefusal& refusal) {
+  // "Too many notifications in the queue": a session somewhere holds it up. Out of memory, of connections.
+  if (refusal.state().starts_with("54") || refusal.state().starts_with("53")) {
+    return {ErrorCode::unavailable, refusal.problem(),
+            "end the sessions that hold up the server's queue of notifications, or make room there"};
+  }
+  if (refusal.state() == "42501") {
+    return {refusal.code(), refusal.problem(), "grant the role of url EXECUTE on the function pg_notify"};
+  }
+  return in_own_words(static_cast<const Error&>(refusal));
+}
+
+PostgresChannelOptions checked(PostgresChannelOptions options) {
+  const auto refuse = [](const char* problem, const char* advice) {
+    throw Error(ErrorCode::invalid_argument, problem, advice);
+  };
+  if (options.url.empty()) refuse("url is empty", "write it as postgresql://user@host:5432/database");
+  try {
+    kv::check_postgres_url(options.url);
+  } catch (const Error& error) {
+    throw Error(error.code(), in_own_words(error.problem()), in_own_words(error.advice()));
+  }
+  const bool legal =
+      !options.channel.empty() && options.channel.size() <= kMaxChannelBytes &&
+      std::ranges::all_of(options.channel, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+      });
+  if (!legal) refuse("channel is no name of a channel", "use 1 to 63 letters, digits and underscores");
+  if (options.connect_timeout <= 0ms) refuse("connect_timeout is not positive", "set it above 0");
+  if (options.timeout <= 0ms) refuse("timeout is not positive", "set it above 0");
+  return options;
+}
+
+kv::PostgresOptions connection_options(const PostgresChannelOptions& options,
+                                       std::chrono::milliseconds timeout) {
+  return {.url = options.url,
+          .password = options.password,
+          .connect_timeout = options.connect_timeout,
+          .timeout = timeout};
+}
+
+FileDescriptor make_event() {
+  FileDescriptor event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event.open()) {
+    throw Error(ErrorCode::resource_exhausted, "no descriptor is left for a channel",
+                "raise the limit of open files, then repeat");
+  }
+  return event;
+}
+
+std::chrono::milliseconds jittered(std::chrono::milliseconds bound) {
+  const auto half = static_cast<std::uint64_t>(bound.count() / 2);
+  return std::chrono::milliseconds(half + system_random()->next_u64() % (half + 1));
+}
+
+/// Whether something can be read of it, or its end was heard.
+bool readable(int socket) {
+  pollfd descriptor{.fd = socket, .events = POLLIN, .revents = 0};
+  return ::poll(&descriptor, 1, 0) > 0;
+}
+
+}  // namespace
+
+/// `mutex` guards what follows it; what a connection is used for happens without it.
+struct PostgresBroadcastChannel::State {
+  explicit State(PostgresChannelOptions its_options)
+      : options(checked(std::move(its_options))),
+        name(options.channel + " at " + kv::postgres_place(options.url)),
+        fan(std::make_shared<invalidation::FanOut>(name, options.max_queued)),
+        listen{"", "LISTEN \"" + options.channel + "\""} {}
+
+  std::size_t publish(std::span<const std::string> messages);
+  void send(std::span<const std::string> messages, MonotonicTime deadline);
+  void start_listening();
+  void run();
+  void hear(bool heard_before);
+  void close();
+
+  const PostgresChannelOptions options;
+  const std::string name;
+  const std::shared_ptr<invalidation::FanOut> fan;
+  const PostgresStatement notify{"db4_notify", "SELECT pg_notify($1, m) FROM unnest($2::text[]) AS m"};
+  const PostgresStatement listen;
+  const PostgresStatement stay{"", "SET idle_session_timeout = 0"};
+  const PostgresStatement listened{"", "SELECT pg_listening_channels()"};
+  const FileDescriptor closing = make_event();  ///< readable once the channel is closed: ends every wait
+  std::atomic<std::uint64_t> published = 0;
+  std::atomic<std::uint64_t> refused = 0;
+  std::once_flag joined;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool closed = false;
+  bool publishing = false;  ///< a call of publish has `publisher`
+  std::unique_ptr<PostgresConnection> publisher;
+  std::thread reader;
+  bool listening = false;  ///< LISTEN is in effect
+  bool wanted = false;     ///< somebody waits for that: no pause now
+  std::uint64_t failures = 0;
+  std::optional<Error> failure;  ///< the last one
+};
+
+std::size_t PostgresBroadcastChannel::State::publish(std::span<const std::string> messages) {
+  const MonotonicTime deadline = monotonic() + kPublishTime;
+  invalidation::require_messages(messages);
+  {
+    std::unique_lock lock(mutex);
+    const bool mine =
+        system_clock()->wait_until(lock, changed, deadline, [this] { return closed || !publishing; });
+    if (closed) invalidation::fail_closed(name);
+    if (!mine) {
+      throw Error(ErrorCode::unavailable,
+                  "the channel " + name + " was in use by other calls for all of the time given",
+                  "repeat later");
+    }
+    if (messages.empty()) return 0;
+    publishing = true;
+  }
+  struct Done {
+    State& state;
+    ~Done() {
+      const std::lock_guard lock(state.mutex);
+      if (state.closed) state.publisher.reset();
+      state.publishing = false;
+      state.changed.notify_all();
+    }
+  } done{*this};
+  const auto taken = messages.first(std::min(messages.size(), kMaxAtOnce));
+  send(taken, deadline);
+  published += taken.size();
+  return taken.size();
+}
+
+void PostgresBroadcastChannel::State::send(std::span<const std::string> messages, MonotonicTime deadline) {
+  std::vector<std::string> payloads;
+  payloads.reserve(messages.size());
+  for (const std::string& message : messages) payloads.push_back(encode(message, payloads.size()));
+  try {
+    // One that ended while nothing was sent is found out about before something is.
+    try {
+      while (publisher && readable(publisher->socket())) publisher->take_notifications();
+    } catch (const kv::PostgresLoss&) {
+      publisher.reset();
+    }
+    if (!publisher) {
+      const auto connect_deadline = std::min(deadline, monotonic() + options.connect_timeout);
+      // The server gives up when we do: what is late is not sent again while it may still come.
+      publisher = std::make_unique<PostgresConnection>(
+          connection_options(options, std::min(options.timeout, kPublishTime)), connect_deadline,
+          closing.get());
+    }
+    publisher->run(notify, {options.channel, kv::postgres_text_array(payloads)},
+                   std::min(deadline, monotonic() + options.timeout));
+  } catch (const kv::PostgresRefusal& refusal) {
+    throw in_own_words(refusal);
+  } catch (const Error& error) {
+    publisher.reset();
+    throw in_own_words(error);
+  }
+}
+
+void PostgresBroadcastChannel::State::start_listening() {
+  std::unique_lock lock(mutex);
+  if (closed) invalidation::fail_closed(name);
+  if (!reader.joinable()) {
+    try {
+      reader = std::thread([this] { run(); });  // joined by close()
+    } catch (const std::system_error&) {
+      throw Error(ErrorCode::resource_exhausted, "no thread could be started to hear the channel " + name,
+                  "raise the limit of threads, then repeat");
+    }
+  }
+  const std::uint64_t before = failures;
+  wanted = !listening;
+  changed.notify_all();
+  const MonotonicTime deadline = monotonic() + options.connect_timeout + options.timeout;
+  system_clock()->wait_until(lock, changed, deadline,
+                             [&] { return closed || listening || failures != before; });
+  if (closed) invalidation::fail_closed(name);
+  if (listening) return;
+  if (failures != before) throw Error(*failure);
+  throw Error(ErrorCode::unavailable,
+              "the channel " + name + " cannot be heard: the server did not answer in time",
+              "check url and the network, or raise connect_timeout");
+}
+
+void PostgresBroadcastChannel::State::run() {
+  std::chrono::milliseconds bound = kFirstPause;
+  bool heard_before = false;
+  while (true) {
+    std::optional<Error> ended;
+    try {
+      hear(heard_before);
+      return;
+    } catch (const kv::PostgresRefusal& refusal) {
+      ended = in_own_words(refusal);
+    } catch (const Error& error) {
+      ended = in_own_words(error);
+    } catch (const std::exception& error) {  // out of memory
+      ended = Error(ErrorCode::resource_exhausted, error.what(), "make room, then repeat");
+    }
+    std::unique_lock lock(mutex);
+    if (std::exchange(listening, false)) {
+      heard_before = true;
+      bound = kFirstPause;
+    } else {
+      ++failures;
+      failure = std::move(ended);
+    }
+    changed.notify_all();
+    const auto hurried = [this] { return closed || wanted; };
+    system_clock()->wait_until(lock, changed, monotonic() + jittered(bound), hurried);
+    bound = std::min(bound * 2, kLongestPause);
+    // For nobody the server is not asked again and again.
+    if (fan->empty()) system_clock()->wait_until(lock, changed, MonotonicTime::max(), hurried);
+    if (closed) return;
+    wanted = false;
+  }
+}
+
+/// Connects, and hears until the channel is closed; throws where the connection fails.
+void PostgresBroadcastChannel::State::hear(bool heard_before) {
+  MonotonicTime deadline = monotonic() + options.connect_timeout;
+  PostgresConnection connection(connection_options(options, options.timeout), deadline, closing.get());
+  deadline = monotonic() + options.timeout;
+  try {
+    connection.run(stay, {}, deadline);
+  } catch (const kv::PostgresRefusal&) {
+    // PostgreSQL before 14 has no such setting, and nothing that ends an idle session either.
+  }
+  connection.run(listen, {}, deadline);
+  // Some databases take LISTEN and do nothing; and what stands in between may give each statement another
+  // session.
+  if (connection.run(listened, {}, deadline).rows() == 0) {
+    throw Error(ErrorCode::unsupported, "LISTEN has no effect on the channel " + name,
+                "use a database that has NOTIFY, and a pooler that pools sessions or none");
+  }
+  if (heard_before) fan->post_lost();
+  {
+    const std::lock_guard lock(mutex);
+    listening = true;
+    changed.notify_all();
+  }
+  std::array<pollfd, 2> descriptors = {{{.fd = connection.socket(), .events = POLLIN, .revents = 0},
+                                        {.fd = closing.get(), .events = POLLIN, .revents = 0}}};
+  while (descriptors[1].revents == 0) {
+    // First what came together with the answer to LISTEN.
+    for (const std::string& payload : connection.take_notifications()) {
+      if (const auto message = decode(payload)) {
+        fan->post(*message);
+      } else {
+        fan->post_lost();
+      }
+    }
+    while (::poll(descriptors.data(), descriptors.size(), -1) < 0 && errno == EINTR) {
+    }
+  }
+}
+
+void PostgresBroadcastChannel::State::close() {
+  {
+    const std::lock_guard lock(mutex);
+    closed = true;
+    if (!publishing) publisher.reset();
+    changed.notify_all();
+  }
+  ::eventfd_write(closing.get(), 1);
+  std::call_once(joined, [this] {
+    if (reader.joinable()) reader.join();
+  });
+  fan->close();
+}
+
+PostgresBroadcastChannel::PostgresBroadcastChannel(PostgresChannelOptions options)
+    : state_(std::make_shared<State>(std::move(options))) {}
+
+PostgresBroadcastChannel::~PostgresBroadcastChannel() { close(); }
+
+std::size_t PostgresBroadcastChannel::publish(std::span<const std::string> messages) {
+  try {
+    return state_->publish(messages);
+  } catch (const Error&) {
+    ++state_->refused;
+    throw;
+  }
+}
+
+Subscription PostgresBroadcastChannel::subscribe(BroadcastReceiver receiver) {
+  Subscription subscription = invalidation::FanOut::subscribe(state_->fan, std::move(receiver));
+  state_->start_listening();
+  return subscription;
+}
+
+std::string PostgresBroadcastChannel::name() const { return state_->name; }
+
+BroadcastStats PostgresBroadcastChannel::stats() const {
+  BroadcastStats stats{.published = state_->published, .refused = state_->refused};
+  state_->fan->count(stats);
+  return stats;
+}
+
+void PostgresBroadcastChannel::close() { state_->close(); }
+
+}  // namespace db4
