@@ -82,9 +82,6 @@ void check_pin_target(std::string_view collection, PinScope scope, std::string_v
 }
 
 void check_config(const TieredStoreConfig& config, const Components& components) {
-  const auto unsupported = [](std::string_view what, std::string_view instead) {
-    throw Error(ErrorCode::unsupported, std::string(what) + " is not in this build", std::string(instead));
-  };
   const bool in_folder = config.hot.type == HotType::sqlite || config.hot.type == HotType::rocksdb;
   if (in_folder && config.hot.path.empty()) refuse("hot.path is empty", "name a folder");
   if (config.hot.type == HotType::postgres && config.hot.url.empty())
