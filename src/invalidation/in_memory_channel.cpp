@@ -1,4 +1,4 @@
-#include "invalidation/mailbox.hpp"
+#include "invalidation/receivers.hpp"
 
 #include <db4/broadcast_channel.hpp>
 #include <db4/error.hpp>
@@ -10,8 +10,7 @@
 namespace db4 {
 namespace {
 
-/// What waits for a receiver; nullopt: messages were lost.
-using Inbox = invalidation::Mailbox<std::optional<std::string>>;
+using invalidation::Inbox;
 
 /// Where the channels of one name meet.
 struct Hub {
@@ -44,64 +43,40 @@ std::shared_ptr<Hub> hub_of(const std::string& name) {
   throw Error(ErrorCode::unavailable, "the channel " + name + " is closed", "open another one");
 }
 
-void require_message(const std::string& message) {
-  if (message.empty()) {
-    throw Error(ErrorCode::invalid_argument, "an empty message was to be published",
-                "publish what encode_invalidation gives");
-  }
-  if (message.size() > kMaxBroadcastMessageBytes) {
-    throw Error(ErrorCode::too_large,
-                "a message of " + std::to_string(message.size()) + " bytes was to be published",
-                "keep it to kMaxBroadcastMessageBytes");
-  }
-}
-
 }  // namespace
 
 struct InMemoryBroadcastChannel::State {
+  State(std::string its_name, std::size_t max_queued, std::shared_ptr<Hub> its_hub)
+      : name(std::move(its_name)), hub(std::move(its_hub)), own(max_queued) {}
+
   const std::string name;
-  const std::size_t max_queued;
   const std::shared_ptr<Hub> hub;
+  invalidation::Receivers own;  ///< subscribed through this channel
 
   std::mutex mutex;
   bool closed = false;
-  std::vector<std::shared_ptr<Inbox>> own;  ///< subscribed through this channel
-  std::uint64_t lost_by_ended = 0;          ///< by inboxes that are gone
-  std::uint64_t errors_of_ended = 0;
 
   std::atomic<std::uint64_t> published = 0;
   std::atomic<std::uint64_t> refused = 0;
-  std::shared_ptr<std::atomic<std::uint64_t>> delivered = std::make_shared<std::atomic<std::uint64_t>>(0);
 
   /// Ends a subscription: no lock is held while a receiver that runs is waited for.
   void end(const std::shared_ptr<Inbox>& inbox) {
     hub->remove(inbox);
-    {
-      const std::lock_guard lock(mutex);
-      if (std::erase(own, inbox) != 0) {
-        lost_by_ended += inbox->collapsed();
-        errors_of_ended += inbox->failed();
-      }
-    }
-    inbox->stop();
+    own.end(inbox);
   }
 };
 
 InMemoryBroadcastChannel::InMemoryBroadcastChannel(std::string name, std::size_t max_queued) {
-  if (max_queued == 0) {
-    throw Error(ErrorCode::invalid_argument, "a channel that may queue nothing loses everything",
-                "set max_queued to 1 or more");
-  }
+  invalidation::require_max_queued(max_queued);
   auto hub = hub_of(name);
-  state_ = std::shared_ptr<State>(new State{
-      .name = std::move(name), .max_queued = max_queued, .hub = std::move(hub), .mutex = {}, .own = {}});
+  state_ = std::make_shared<State>(std::move(name), max_queued, std::move(hub));
 }
 
 InMemoryBroadcastChannel::~InMemoryBroadcastChannel() { close(); }
 
 std::size_t InMemoryBroadcastChannel::publish(std::span<const std::string> messages) {
   try {
-    for (const std::string& message : messages) require_message(message);
+    for (const std::string& message : messages) invalidation::require_message(message);
     {
       const std::lock_guard lock(state_->mutex);
       if (state_->closed) fail_closed(state_->name);
@@ -120,26 +95,11 @@ std::size_t InMemoryBroadcastChannel::publish(std::span<const std::string> messa
 }
 
 Subscription InMemoryBroadcastChannel::subscribe(BroadcastReceiver receiver) {
-  if (!receiver.on_message) {
-    throw Error(ErrorCode::invalid_argument, "a receiver without on_message was to be subscribed",
-                "give it one");
-  }
-  auto inbox = std::make_shared<Inbox>(
-      state_->max_queued,
-      [receiver = std::move(receiver),
-       delivered = state_->delivered](const std::optional<std::string>& message) {
-        if (message) {
-          ++*delivered;
-          receiver.on_message(*message);
-        } else if (receiver.on_lost) {
-          receiver.on_lost();
-        }
-      },
-      [](const std::optional<std::string>&) { return std::nullopt; });
+  auto inbox = state_->own.make(std::move(receiver));
   {
     const std::lock_guard lock(state_->mutex);
     if (state_->closed) fail_closed(state_->name);
-    state_->own.push_back(inbox);
+    state_->own.add(inbox);
     const std::lock_guard hub_lock(state_->hub->mutex);
     state_->hub->inboxes.push_back(inbox);
   }
@@ -149,30 +109,17 @@ Subscription InMemoryBroadcastChannel::subscribe(BroadcastReceiver receiver) {
 std::string InMemoryBroadcastChannel::name() const { return state_->name; }
 
 BroadcastStats InMemoryBroadcastChannel::stats() const {
-  const std::lock_guard lock(state_->mutex);
-  BroadcastStats stats{.published = state_->published,
-                       .refused = state_->refused,
-                       .delivered = *state_->delivered,
-                       .lost = state_->lost_by_ended,
-                       .receiver_errors = state_->errors_of_ended,
-                       .receivers = state_->own.size(),
-                       .queued = 0};
-  for (const auto& inbox : state_->own) {
-    stats.lost += inbox->collapsed();
-    stats.receiver_errors += inbox->failed();
-    stats.queued += inbox->queued();
-  }
+  BroadcastStats stats{.published = state_->published, .refused = state_->refused};
+  state_->own.count(stats);
   return stats;
 }
 
 void InMemoryBroadcastChannel::close() {
-  std::vector<std::shared_ptr<Inbox>> ending;
   {
     const std::lock_guard lock(state_->mutex);
     state_->closed = true;
-    ending = state_->own;
   }
-  for (const auto& inbox : ending) state_->end(inbox);
+  for (const auto& inbox : state_->own.all()) state_->end(inbox);
 }
 
 }  // namespace db4
