@@ -1,6 +1,7 @@
 #pragma once
-// BroadcastChannel: the plug point through which nodes tell each other what changed. Memory here; bring your
-// own by deriving from it and passing the conformance suite in tests/invalidation/ (docs/invalidation.md).
+// BroadcastChannel: the plug point through which nodes tell each other what changed. Memory here, Redis
+// in redis_channel.hpp; bring your own by deriving from it and passing the conformance suite in
+// tests/invalidation/ (docs/invalidation.md).
 
 #include <db4/invalidation_event.hpp>
 #include <db4/subscription.hpp>

@@ -25,6 +25,7 @@
 #include <db4/postgres_channel.hpp>
 #include <db4/random.hpp>
 #include <db4/rebuild.hpp>
+#include <db4/redis_channel.hpp>
 #include <db4/secret.hpp>
 #include <db4/stats.hpp>
 #include <db4/subscription.hpp>

@@ -79,6 +79,17 @@ class Mailbox {
                             [this] { return state_->ended || (state_->queue.empty() && !state_->running); });
   }
 
+  /// Waits until `count` more items fit in the queue, or it is empty; false where `deadline` came first. Not
+  /// inside a handler.
+  bool wait_room(Clock& clock, MonotonicTime deadline, std::size_t count) {
+    std::unique_lock lock(state_->mutex);
+    const State& state = *state_;
+    return clock.wait_until(lock, state_->changed, deadline, [&state, count] {
+      return state.stopping || state.queue.empty() || state.one_for_all ||
+             state.queue.size() + count <= state.max_queued;
+    });
+  }
+
   [[nodiscard]] std::size_t queued() const {
     const std::lock_guard lock(state_->mutex);
     return state_->queue.size();

@@ -344,4 +344,6 @@ bool ByteStream::quiet() const noexcept {
   return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+void ByteStream::interrupt() const noexcept { (void)::shutdown(socket_.get(), SHUT_RDWR); }
+
 }  // namespace db4::net

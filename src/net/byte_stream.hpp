@@ -86,6 +86,8 @@ class ByteStream {
   std::size_t receive(char* out, std::size_t size, MonotonicTime deadline);
   /// Whether the other end has neither hung up nor said anything unasked.
   [[nodiscard]] bool quiet() const noexcept;
+  /// Ends the connection, so that a call that waits in another thread throws; from any thread.
+  void interrupt() const noexcept;
 
  private:
   void connect_path(const std::string& path, MonotonicTime deadline);

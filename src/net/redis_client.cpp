@@ -146,6 +146,7 @@ class RedisClient::Connection {
     return waiting_.empty() && reader_.empty() && (at - used_at_ < kTrustedFor || stream_.quiet());
   }
   void used(MonotonicTime at) noexcept { used_at_ = at; }
+  void interrupt() const noexcept { stream_.interrupt(); }
 
  private:
   RedisReply receive(MonotonicTime deadline) {
@@ -174,15 +175,20 @@ class RedisClient::Lease {
  public:
   Lease(RedisClient& client, std::unique_ptr<Connection> connection)
       : client_(client), connection_(std::move(connection)) {}
-  ~Lease() { client_.release(good_ ? std::move(connection_) : nullptr); }
+  ~Lease() { client_.release(std::move(connection_), good_); }
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
   /// A new one is made here, outside of the lock; then `at` is set to when it was there.
   Connection& connection(MonotonicTime& at) {
-    if (connection_ != nullptr && !connection_->usable(at)) connection_.reset();
+    if (connection_ != nullptr && !connection_->usable(at)) {
+      client_.strike(*connection_);
+      connection_.reset();
+    }
     if (connection_ == nullptr) {
-      connection_ = client_.connect();
+      std::unique_ptr<Connection> made = client_.connect();
+      client_.enlist(*made);
+      connection_ = std::move(made);
       at = now();
     }
     connection_->used(at);
@@ -212,7 +218,8 @@ RedisClient::RedisClient(RedisClientOptions options)
       throw Error(error.code(), error.problem(), "check " + setting("ca_file"));
     }
   }
-  idle_.reserve(std::min<std::size_t>(options_.max_connections, kMaxRedisConnections));
+  idle_.reserve(options_.max_connections);
+  used_.reserve(options_.max_connections);
 }
 
 RedisClient::~RedisClient() = default;
@@ -224,10 +231,7 @@ std::unique_ptr<RedisClient::Connection> RedisClient::acquire() {
     const auto clock = system_clock();
     clock->wait_until(lock, freed_, clock->monotonic() + options_.timeout, may_go_on);
   }
-  if (closed_) {
-    throw RedisError(RedisFailure::busy, ErrorCode::cancelled, server_ + ": the client was closed",
-                     "call nothing after close()");
-  }
+  if (closed_) fail_closed();
   if (!may_go_on()) {
     throw RedisError(RedisFailure::busy, ErrorCode::resource_exhausted,
                      server_ + ": none of " + std::to_string(options_.max_connections) +
@@ -238,14 +242,32 @@ std::unique_ptr<RedisClient::Connection> RedisClient::acquire() {
   if (idle_.empty()) return nullptr;
   std::unique_ptr<Connection> connection = std::move(idle_.back());
   idle_.pop_back();
+  used_.push_back(connection.get());
   return connection;
 }
 
-void RedisClient::release(std::unique_ptr<Connection> connection) noexcept {
+void RedisClient::release(std::unique_ptr<Connection> used, bool good) noexcept {
   const std::lock_guard lock(mutex_);
   --lent_;
-  if (connection != nullptr && !closed_) idle_.push_back(std::move(connection));
+  std::erase(used_, used.get());
+  if (good && used != nullptr && !closed_) idle_.push_back(std::move(used));
   freed_.notify_one();
+}
+
+void RedisClient::enlist(Connection& connection) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) fail_closed();
+  used_.push_back(&connection);
+}
+
+void RedisClient::strike(const Connection& connection) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::erase(used_, &connection);
+}
+
+void RedisClient::fail_closed() const {
+  throw RedisError(RedisFailure::busy, ErrorCode::cancelled, server_ + ": the client was closed",
+                   "call nothing after close()");
 }
 
 std::unique_ptr<RedisClient::Connection> RedisClient::connect() {
@@ -385,6 +407,12 @@ void RedisClient::close() noexcept {
   closed_ = true;
   idle.swap(idle_);
   freed_.notify_all();
+}
+
+void RedisClient::interrupt() noexcept {
+  close();
+  const std::lock_guard lock(mutex_);
+  for (const Connection* const connection : used_) connection->interrupt();
 }
 
 }  // namespace db4::net

@@ -110,6 +110,9 @@ class RedisClient {
   [[nodiscard]] std::size_t connections() const;
   /// Closes those that nobody uses, the others when they come back. Later calls throw `cancelled`.
   void close() noexcept;
+  /// The same, and ends calls that wait for a reply: they throw. One that makes a connection goes on until it
+  /// has one.
+  void interrupt() noexcept;
 
  private:
   class Connection;
@@ -117,7 +120,12 @@ class RedisClient {
 
   std::unique_ptr<Connection> acquire();
   std::unique_ptr<Connection> connect();
-  void release(std::unique_ptr<Connection> connection) noexcept;
+  /// Ends the use of `used` (null: there was none), and keeps it where `good`.
+  void release(std::unique_ptr<Connection> used, bool good) noexcept;
+  /// A connection in use, which interrupt() is to find. Throws `cancelled` where the client is closed.
+  void enlist(Connection& connection);
+  void strike(const Connection& connection) noexcept;
+  [[noreturn]] void fail_closed() const;
   template <typename Exchange>
   auto with_connection(const Exchange& exchange);
   [[noreturn]] void rethrow_stream_error() const;
@@ -133,6 +141,7 @@ class RedisClient {
   mutable std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Connection>> idle_;  ///< the last one was used last
+  std::vector<Connection*> used_;
   std::size_t lent_ = 0;
   bool closed_ = false;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 
 namespace db4::net {
 namespace {
@@ -168,6 +169,34 @@ RedisEndpoint parse_redis_endpoint(std::string_view text, std::string_view setti
         "name the server: redis://HOST:PORT, rediss://HOST:PORT for TLS, or unix:///PATH of a socket");
   }
   return Parser(text, setting).parse();
+}
+
+RedisEndpoint read_redis_endpoint(const RedisServerSettings& settings) {
+  const std::string& names = settings.names;
+  const auto refuse = [](std::string problem, std::string advice) {
+    throw Error(ErrorCode::invalid_argument, std::move(problem), std::move(advice));
+  };
+  RedisEndpoint endpoint = parse_redis_endpoint(settings.endpoint, names + "endpoint");
+  if ((!settings.username.empty() && !endpoint.username.empty()) ||
+      (!settings.password.empty() && !endpoint.password.empty())) {
+    refuse(names + "endpoint names a user or password, and " + names + "username or " + names +
+               "password does too",
+           "name each in one place");
+  }
+  if (endpoint.username.empty()) endpoint.username = settings.username;
+  if (endpoint.password.empty()) endpoint.password = settings.password;
+  if (!endpoint.username.empty() && endpoint.password.empty()) {
+    refuse(names + "username is set, and " + names + "password is empty", "set " + names + "password too");
+  }
+  if (settings.ca_file.empty()) return endpoint;
+  if (!endpoint.tls) {
+    refuse(names + "ca_file is set, and " + names + "endpoint does not ask for TLS",
+           "write rediss:// in " + names + "endpoint, or leave " + names + "ca_file empty");
+  }
+  if (!std::ifstream(settings.ca_file)) {
+    refuse(names + "ca_file " + settings.ca_file + " cannot be read", "name a file in PEM format");
+  }
+  return endpoint;
 }
 
 }  // namespace db4::net

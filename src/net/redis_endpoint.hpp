@@ -29,4 +29,17 @@ struct RedisEndpoint {
 /// invalid_argument, with `setting` as the name of what holds the text; no message has a password in it.
 RedisEndpoint parse_redis_endpoint(std::string_view text, std::string_view setting);
 
+/// What tells of a server in several settings.
+struct RedisServerSettings {
+  std::string endpoint = {};  ///< as parse_redis_endpoint reads it
+  std::string username = {};  ///< where the endpoint names none
+  Secret password = {};
+  std::string ca_file = {};
+  std::string names = {};  ///< put before the settings' names in messages: "warm."
+};
+
+/// All of it in one. Throws invalid_argument for what contradicts itself, and where the ca_file cannot be
+/// read or there is no TLS to use it.
+RedisEndpoint read_redis_endpoint(const RedisServerSettings& settings);
+
 }  // namespace db4::net

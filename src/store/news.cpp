@@ -27,18 +27,31 @@ std::optional<std::uint64_t> from_hex_number(const std::string& text) {
 }  // namespace
 
 News::News(catalog::Catalog& catalog, HotStorage::State& hot, std::shared_ptr<Clock> clock,
-           std::shared_ptr<RandomSource> random, const std::shared_ptr<BroadcastChannel>& channel)
+           std::shared_ptr<RandomSource> random, std::shared_ptr<BroadcastChannel> channel)
     : catalog_(catalog),
       hot_(hot),
       clock_(std::move(clock)),
       random_(std::move(random)),
       node_id_(to_hex_number(catalog.node())),
-      channel_(channel ? channel->name() : std::string()),
+      channel_(std::move(channel)),
       distrusted_until_ns_(std::numeric_limits<std::int64_t>::min()) {
-  if (channel) manager().set_broadcast_channel(channel);
+  connect();
 }
 
 News::~News() { close(); }
+
+void News::connect() {
+  if (!channel_) return;
+  const std::scoped_lock lock(connect_mutex_);
+  if (connected_) return;
+  try {
+    manager().set_broadcast_channel(channel_);
+    connected_ = true;
+  } catch (const Error& error) {
+    // Tried again when this node next looks around; until then copies are as old as they may be without.
+    if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::deadline_exceeded) throw;
+  }
+}
 
 CacheInvalidationManager& News::manager() {
   const std::scoped_lock lock(mutex_);
@@ -117,7 +130,7 @@ bool News::recover(const MissedEvents& missed) {
 }
 
 InvalidationStats News::stats() const {
-  InvalidationStats out{.channel = channel_,
+  InvalidationStats out{.channel = channel_ ? channel_->name() : std::string(),
                         .distrusts = distrusts_.load(std::memory_order_relaxed),
                         .dropped_copies = dropped_copies_.load(std::memory_order_relaxed)};
   const CacheInvalidationManager* manager = manager_.load(std::memory_order_acquire);

@@ -20,11 +20,14 @@ class News final : public catalog::ChangeListener {
  public:
   /// Without a channel nothing runs until somebody subscribes.
   News(catalog::Catalog& catalog, HotStorage::State& hot, std::shared_ptr<Clock> clock,
-       std::shared_ptr<RandomSource> random, const std::shared_ptr<BroadcastChannel>& channel);
+       std::shared_ptr<RandomSource> random, std::shared_ptr<BroadcastChannel> channel);
   ~News() override;
   News(const News&) = delete;
   News& operator=(const News&) = delete;
 
+  /// Begins to send and to hear, where that has not been possible yet: a store opens without its channel's
+  /// server too. Throws what no waiting mends: permission_denied, invalid_argument, unsupported.
+  void connect();
   [[nodiscard]] Subscription subscribe(CacheInvalidationManager::Callback callback);
   /// Whether a copy in memory that was the newest at that moment may answer a reader who accepts its age.
   [[nodiscard]] bool trusts(MonotonicTime confirmed_at) const noexcept {
@@ -48,10 +51,12 @@ class News final : public catalog::ChangeListener {
   const std::shared_ptr<Clock> clock_;
   const std::shared_ptr<RandomSource> random_;
   const std::string node_id_;
-  const std::string channel_;
+  const std::shared_ptr<BroadcastChannel> channel_;  ///< null: none
   std::atomic<std::int64_t> distrusted_until_ns_;
   std::atomic<std::uint64_t> dropped_copies_{0};
   std::atomic<std::uint64_t> distrusts_{0};
+  std::mutex connect_mutex_;
+  bool connected_ = false;
   mutable std::mutex mutex_;
   std::unique_ptr<CacheInvalidationManager> owned_;
   std::atomic<CacheInvalidationManager*> manager_{nullptr};  ///< owned_, once it is there

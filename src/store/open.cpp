@@ -6,6 +6,8 @@
 
 #include <db4/object_stores.hpp>
 #include <db4/operations.hpp>
+#include <db4/postgres_channel.hpp>
+#include <db4/redis_channel.hpp>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -77,6 +79,32 @@ std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<W
   return warm::make_memory_warm_cache(config.max_size);
 }
 
+std::shared_ptr<BroadcastChannel> open_channel(const TieredStoreConfig& config,
+                                               std::shared_ptr<BroadcastChannel> given,
+                                               const std::string& store_id) {
+  if (given) return given;
+  const HotConfig& hot = config.hot;
+  const WarmConfig& warm = config.warm;
+  switch (config.consistency.broadcast) {
+    case BroadcastType::none:
+      break;
+    case BroadcastType::postgres:
+      return std::make_shared<PostgresBroadcastChannel>(
+          PostgresChannelOptions{.url = hot.url,
+                                 .password = hot.password,
+                                 .channel = "db4_changes_" + store_id,
+                                 .connect_timeout = hot.connect_timeout});
+    case BroadcastType::redis:
+      return std::make_shared<RedisBroadcastChannel>(
+          RedisChannelOptions{.endpoint = warm.endpoint,
+                              .username = warm.username,
+                              .password = warm.password,
+                              .ca_file = warm.ca_file,
+                              .key = warm.prefix + "changes:" + store_id});
+  }
+  return nullptr;
+}
+
 std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_ptr<Clock> clock) {
   if (config.type == ColdType::s3) return make_s3_object_store(s3_config(config), std::move(clock));
   if (config.type == ColdType::memory) return make_memory_object_store();
@@ -112,8 +140,9 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
           HotStorage::State::Options{.max_size = config_.hot.max_size,
                                      .cache_size = config_.hot.cache_size,
                                      .full_timeout = config_.hot.full_timeout})),
-      news_(std::make_unique<store::News>(*catalog_, hot_.state(), clock_, random_,
-                                          components.broadcast_channel)),
+      news_(std::make_unique<store::News>(
+          *catalog_, hot_.state(), clock_, random_,
+          open_channel(config_, components.broadcast_channel, catalog_->store_id()))),
       warm_cache_(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_)),
       refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
       warm_(warm_cache_, clock_,
@@ -145,6 +174,7 @@ void TieredStore::Impl::look_around() {
   if (!catalog_->shared()) return;
   if (server_clock_) follow(*server_clock_, [this] { return catalog_->server_time(); });
   catalog_->look_around();
+  news_->connect();
   hot_.state().refresh_totals();
 }
 

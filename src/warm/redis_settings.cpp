@@ -4,7 +4,6 @@
 #include <db4/error.hpp>
 
 #include <algorithm>
-#include <fstream>
 
 namespace db4::warm {
 namespace {
@@ -29,35 +28,16 @@ void check_limits(const WarmConfig& config) {
   }
 }
 
-void check_certificates(const WarmConfig& config, bool tls) {
-  if (config.ca_file.empty()) return;
-  if (!tls) {
-    refuse("warm.ca_file is set, and warm.endpoint does not ask for TLS",
-           "write rediss:// in warm.endpoint, or leave warm.ca_file empty");
-  }
-  if (!std::ifstream(config.ca_file)) {
-    refuse("warm.ca_file " + config.ca_file.string() + " cannot be read", "name a file in PEM format");
-  }
-}
-
 }  // namespace
 
 RedisWarmCacheOptions redis_options(const WarmConfig& config) {
   RedisWarmCacheOptions options;
-  net::RedisEndpoint& endpoint = options.client.endpoint;
-  endpoint = net::parse_redis_endpoint(config.endpoint, "warm.endpoint");
-  if ((!config.username.empty() && !endpoint.username.empty()) ||
-      (!config.password.empty() && !endpoint.password.empty())) {
-    refuse("warm.endpoint names a user or password, and warm.username or warm.password does too",
-           "name each in one place");
-  }
-  if (endpoint.username.empty()) endpoint.username = config.username;
-  if (endpoint.password.empty()) endpoint.password = config.password;
-  if (!endpoint.username.empty() && endpoint.password.empty()) {
-    refuse("warm.username is set, and warm.password is empty", "set warm.password too");
-  }
+  options.client.endpoint = net::read_redis_endpoint({.endpoint = config.endpoint,
+                                                      .username = config.username,
+                                                      .password = config.password,
+                                                      .ca_file = config.ca_file.string(),
+                                                      .names = "warm."});
   check_limits(config);
-  check_certificates(config, endpoint.tls);
   options.client.ca_file = config.ca_file.string();
   options.client.connect_timeout = config.connect_timeout;
   options.client.timeout = config.timeout;

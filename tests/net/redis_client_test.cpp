@@ -448,5 +448,23 @@ TEST_F(RedisClientTest, ManyThreadsGetTheirOwnReplies) {
   EXPECT_EQ(error_of([&] { client.command({"PING"}); }).code(), ErrorCode::cancelled);
 }
 
+TEST_F(RedisClientTest, AnInterruptEndsCallsThatWait) {
+  for (const bool tls : {false, true}) {
+    RedisServer server({.tls = tls});
+    RedisClientOptions options = options_for(server.endpoint());
+    if (tls) options.ca_file = server.ca_file();
+    RedisClient client(options);
+    RedisClient other(options);
+    auto waiting = std::async(std::launch::async, [&] {
+      return error_of([&] { client.command({"BLPOP", "nothing", "0"}); }).failure();
+    });
+    wait_for_blocked(other, 1);
+    client.interrupt();
+    EXPECT_EQ(waiting.get(), RedisFailure::broken);
+    EXPECT_EQ(client.connections(), 0U);
+    EXPECT_EQ(error_of([&] { client.command({"PING"}); }).code(), ErrorCode::cancelled);
+  }
+}
+
 }  // namespace
 }  // namespace db4::net
