@@ -1,6 +1,6 @@
 #include "base/base64.hpp"
 #include "base/file_descriptor.hpp"
-#include "invalidation/fan_out.hpp"
+#include "invalidation/receivers.hpp"
 #include "kv/postgres_connection.hpp"
 
 #include <db4/clock.hpp>
@@ -105,6 +105,7 @@ PostgresChannelOptions checked(PostgresChannelOptions options) {
   if (!legal) refuse("channel is no name of a channel", "use 1 to 63 letters, digits and underscores");
   if (options.connect_timeout <= 0ms) refuse("connect_timeout is not positive", "set it above 0");
   if (options.timeout <= 0ms) refuse("timeout is not positive", "set it above 0");
+  invalidation::require_max_queued(options.max_queued);
   return options;
 }
 
@@ -143,19 +144,20 @@ struct PostgresBroadcastChannel::State {
   explicit State(PostgresChannelOptions its_options)
       : options(checked(std::move(its_options))),
         name(options.channel + " at " + kv::postgres_place(options.url)),
-        fan(std::make_shared<invalidation::FanOut>(name, options.max_queued)),
+        receivers(options.max_queued),
         listen{"", "LISTEN \"" + options.channel + "\""} {}
 
   std::size_t publish(std::span<const std::string> messages);
   void send(std::span<const std::string> messages, MonotonicTime deadline);
-  void start_listening();
+  void start_listening(const std::shared_ptr<invalidation::Inbox>& inbox);
+  [[noreturn]] void fail_closed() const;
   void run();
   void hear(bool heard_before);
   void close();
 
   const PostgresChannelOptions options;
   const std::string name;
-  const std::shared_ptr<invalidation::FanOut> fan;
+  invalidation::Receivers receivers;
   const PostgresStatement notify{"db4_notify", "SELECT pg_notify($1, m) FROM unnest($2::text[]) AS m"};
   const PostgresStatement listen;
   const PostgresStatement stay{"", "SET idle_session_timeout = 0"};
@@ -179,12 +181,12 @@ struct PostgresBroadcastChannel::State {
 
 std::size_t PostgresBroadcastChannel::State::publish(std::span<const std::string> messages) {
   const MonotonicTime deadline = monotonic() + kPublishTime;
-  invalidation::require_messages(messages);
+  for (const std::string& message : messages) invalidation::require_message(message);
   {
     std::unique_lock lock(mutex);
     const bool mine =
         system_clock()->wait_until(lock, changed, deadline, [this] { return closed || !publishing; });
-    if (closed) invalidation::fail_closed(name);
+    if (closed) fail_closed();
     if (!mine) {
       throw Error(ErrorCode::unavailable,
                   "the channel " + name + " was in use by other calls for all of the time given",
@@ -236,9 +238,9 @@ void PostgresBroadcastChannel::State::send(std::span<const std::string> messages
   }
 }
 
-void PostgresBroadcastChannel::State::start_listening() {
+void PostgresBroadcastChannel::State::start_listening(const std::shared_ptr<invalidation::Inbox>& inbox) {
   std::unique_lock lock(mutex);
-  if (closed) invalidation::fail_closed(name);
+  if (closed) fail_closed();
   if (!reader.joinable()) {
     try {
       reader = std::thread([this] { run(); });  // joined by close()
@@ -247,18 +249,23 @@ void PostgresBroadcastChannel::State::start_listening() {
                   "raise the limit of threads, then repeat");
     }
   }
+  receivers.add(inbox);
   const std::uint64_t before = failures;
   wanted = !listening;
   changed.notify_all();
   const MonotonicTime deadline = monotonic() + options.connect_timeout + options.timeout;
   system_clock()->wait_until(lock, changed, deadline,
                              [&] { return closed || listening || failures != before; });
-  if (closed) invalidation::fail_closed(name);
+  if (closed) fail_closed();
   if (listening) return;
   if (failures != before) throw Error(*failure);
   throw Error(ErrorCode::unavailable,
               "the channel " + name + " cannot be heard: the server did not answer in time",
               "check url and the network, or raise connect_timeout");
+}
+
+void PostgresBroadcastChannel::State::fail_closed() const {
+  throw Error(ErrorCode::unavailable, "the channel " + name + " is closed", "open another one");
 }
 
 void PostgresBroadcastChannel::State::run() {
@@ -289,7 +296,7 @@ void PostgresBroadcastChannel::State::run() {
     system_clock()->wait_until(lock, changed, monotonic() + jittered(bound), hurried);
     bound = std::min(bound * 2, kLongestPause);
     // For nobody the server is not asked again and again.
-    if (fan->empty()) system_clock()->wait_until(lock, changed, MonotonicTime::max(), hurried);
+    if (receivers.empty()) system_clock()->wait_until(lock, changed, MonotonicTime::max(), hurried);
     if (closed) return;
     wanted = false;
   }
@@ -312,7 +319,7 @@ void PostgresBroadcastChannel::State::hear(bool heard_before) {
     throw Error(ErrorCode::unsupported, "LISTEN has no effect on the channel " + name,
                 "use a database that has NOTIFY, and a pooler that pools sessions or none");
   }
-  if (heard_before) fan->post_lost();
+  if (heard_before) receivers.post_lost();
   {
     const std::lock_guard lock(mutex);
     listening = true;
@@ -324,9 +331,9 @@ void PostgresBroadcastChannel::State::hear(bool heard_before) {
     // First what came together with the answer to LISTEN.
     for (const std::string& payload : connection.take_notifications()) {
       if (const auto message = decode(payload)) {
-        fan->post(*message);
+        receivers.post(std::span(&*message, 1));
       } else {
-        fan->post_lost();
+        receivers.post_lost();
       }
     }
     while (::poll(descriptors.data(), descriptors.size(), -1) < 0 && errno == EINTR) {
@@ -345,7 +352,7 @@ void PostgresBroadcastChannel::State::close() {
   std::call_once(joined, [this] {
     if (reader.joinable()) reader.join();
   });
-  fan->close();
+  for (const auto& inbox : receivers.all()) receivers.end(inbox);
 }
 
 PostgresBroadcastChannel::PostgresBroadcastChannel(PostgresChannelOptions options)
@@ -363,8 +370,9 @@ std::size_t PostgresBroadcastChannel::publish(std::span<const std::string> messa
 }
 
 Subscription PostgresBroadcastChannel::subscribe(BroadcastReceiver receiver) {
-  Subscription subscription = invalidation::FanOut::subscribe(state_->fan, std::move(receiver));
-  state_->start_listening();
+  const std::shared_ptr<invalidation::Inbox> inbox = state_->receivers.make(std::move(receiver));
+  Subscription subscription([state = state_, inbox] { state->receivers.end(inbox); });
+  state_->start_listening(inbox);
   return subscription;
 }
 
@@ -372,7 +380,7 @@ std::string PostgresBroadcastChannel::name() const { return state_->name; }
 
 BroadcastStats PostgresBroadcastChannel::stats() const {
   BroadcastStats stats{.published = state_->published, .refused = state_->refused};
-  state_->fan->count(stats);
+  state_->receivers.count(stats);
   return stats;
 }
 

@@ -221,6 +221,7 @@ void PostgresGroup::add_changes_of(PostgresConnection& connection, const Stage& 
   const auto values_of = [&](const std::vector<std::string_view>& values) {
     if (!counters) return postgres_bytea_array(values);
     std::vector<std::int64_t> numbers;
+    numbers.reserve(values.size());
     for (const std::string_view value : values) numbers.push_back(load_fixed<std::int64_t>(value.data()));
     return postgres_int8_array(numbers);
   };
