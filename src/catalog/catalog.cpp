@@ -437,6 +437,4 @@ bool Catalog::trim_this_life(std::uint64_t appended, kv::Batch& batch) {
   return to == target;
 }
 
-void Catalog::close() { engine_->close(); }
-
 }  // namespace db4::catalog

@@ -17,6 +17,9 @@ constexpr std::chrono::minutes kRegisterEvery = 1min;
 constexpr std::chrono::hours kLookForDeadEvery = 1h;
 /// Far over any pause of a process, and any difference between clocks.
 constexpr std::chrono::microseconds kDeadAfter = 24h;
+/// Who closed in good order has said what there was to say: his changes are kept for this long, for those who
+/// may have missed some.
+constexpr std::chrono::microseconds kKeptAfterClosing = 1h;
 constexpr std::size_t kMaxNodes = 10'000;
 constexpr std::string_view kNode = "node/";
 constexpr std::string_view kLease = "lease/";
@@ -110,6 +113,19 @@ void Catalog::remove_dead_nodes() {
     batch.erase_range(kChanges, number, prefix_end(number));
     queue_.commit(batch, std::min(options_.durability, Durability::process));
   }
+}
+
+void Catalog::close() {
+  if (shared_) {
+    try {
+      kv::Batch batch;
+      batch.put(kMeta, node_key(node_), encoded(now_us() - (kDeadAfter - kKeptAfterClosing).count()));
+      queue_.commit(batch, std::min(options_.durability, Durability::process));
+    } catch (const Error&) {
+      // Then it goes as one that died does. A store that is closed twice says it once.
+    }
+  }
+  engine_->close();
 }
 
 bool Catalog::take_lease(std::string_view work, std::chrono::microseconds duration) {

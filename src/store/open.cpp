@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::size_t kRefreshThreads = 2;
 constexpr std::size_t kMaxQueuedRefreshes = 256;
+/// TTLs of warm copies are shortened by up to this share: what was admitted together is not to be refreshed
+/// together.
+constexpr double kWarmTtlJitter = 0.1;
 
 /// Checks the whole configuration before the first file is touched.
 TieredStoreConfig checked(TieredStoreConfig config, const Components& components) {
@@ -146,7 +149,9 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       warm_cache_(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_)),
       refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
       warm_(warm_cache_, clock_,
-            {.ttl = config_.warm.ttl, .stale_while_revalidate = config_.warm.stale_while_revalidate},
+            {.ttl = config_.warm.ttl,
+             .stale_while_revalidate = config_.warm.stale_while_revalidate,
+             .jitter = kWarmTtlJitter},
             [this](std::function<void()> task) { return refreshers_.try_submit(std::move(task)); }),
       cold_(std::make_unique<ColdStorage::State>(
           *catalog_, store::open_layered(config_.cold, components, clock_, random_), clock_, random_,

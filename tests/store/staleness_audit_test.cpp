@@ -1,9 +1,11 @@
 // Several processes read, write and move the documents of one store over PostgreSQL, and write down when;
 // then the histories are judged together: with max_stale 0 every read is linearizable, with more it is never
-// older than that. While the server is restarted, a node is killed and clocks differ by an hour, too.
+// older than that. While servers are killed and restarted, a node is killed and clocks differ by an hour,
+// too.
 #include "kv/child_process.hpp"
 #include "support/audit.hpp"
 #include "support/postgres_server.hpp"
+#include "support/redis_server.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/thread_sanitizer.hpp"
 
@@ -61,11 +63,12 @@ struct Node {
   std::string schema;
   fs::path folder;
   std::string url;
+  std::string redis = "-";  ///< where warm copies and news are; "-": in memory, and over the database
 
   [[nodiscard]] std::string to_text() const {
     std::ostringstream out;
     out << number << ' ' << seed << ' ' << milliseconds << ' ' << clock_shift_hours << ' ' << schema << ' '
-        << folder.string() << ' ' << url;
+        << folder.string() << ' ' << url << ' ' << redis;
     return out.str();
   }
   static Node from_text(const std::string& text) {
@@ -73,24 +76,31 @@ struct Node {
     Node node;
     std::string folder;
     in >> node.number >> node.seed >> node.milliseconds >> node.clock_shift_hours >> node.schema >> folder >>
-        node.url;
+        node.url >> node.redis;
     node.folder = folder;
     return node;
   }
   [[nodiscard]] fs::path history() const { return folder / ("history-" + std::to_string(number)); }
   [[nodiscard]] TieredStoreConfig config() const {
-    return {.hot = {.type = HotType::postgres,
-                    .durability = Durability::disk,
-                    .url = url,
-                    .schema = schema,
-                    .timeout = 20s},
-            .cold = {.path = folder / "cold", .garbage_grace = 2s},
-            .tiering = {.hot_threshold = 300ms,
-                        .warm_threshold = 600ms,
-                        .access_count_threshold = 1000,
-                        .promote_on_read = PromoteOnRead::second_read,
-                        .interval = 0ms,
-                        .claim_lease = 1s}};
+    TieredStoreConfig config{.hot = {.type = HotType::postgres,
+                                     .durability = Durability::disk,
+                                     .url = url,
+                                     .schema = schema,
+                                     .timeout = 20s},
+                             .cold = {.path = folder / "cold", .garbage_grace = 2s},
+                             .tiering = {.hot_threshold = 300ms,
+                                         .warm_threshold = 600ms,
+                                         .access_count_threshold = 1000,
+                                         .promote_on_read = PromoteOnRead::second_read,
+                                         .interval = 0ms,
+                                         .claim_lease = 1s},
+                             .consistency = {.broadcast = BroadcastType::postgres}};
+    if (redis != "-") {
+      config.warm.type = WarmType::redis;
+      config.warm.endpoint = redis;
+      config.consistency.broadcast = BroadcastType::redis;
+    }
+    return config;
   }
 };
 
@@ -313,12 +323,19 @@ TEST_F(StalenessAudit, FourProcessesAgree) {
 }
 
 TEST_F(StalenessAudit, FourProcessesAgreeThroughRestartsAKillAndWrongClocks) {
+  std::unique_ptr<RedisServer> redis;
+  if (RedisServer::absence().empty()) {
+    redis = std::make_unique<RedisServer>();
+    node_.redis = redis->endpoint();
+  }
   std::vector<std::unique_ptr<ChildProcess>> nodes;
   for (int i = 0; i < kNodes; ++i) nodes.push_back(start(i, i == 1 ? 1 : i == 2 ? -1 : 0));
   const auto pause = std::chrono::milliseconds{node_.milliseconds / 5};
   system_clock()->sleep_for(pause);
   server_->restart(SIGINT);
+  if (redis) redis->kill();  // with all that it held
   system_clock()->sleep_for(pause);
+  if (redis) redis->start();
   nodes.back()->kill();
   killed_ = std::to_string(kNodes - 1) + ":";
   nodes.pop_back();
