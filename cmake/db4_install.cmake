@@ -37,14 +37,14 @@ install(FILES "${PROJECT_BINARY_DIR}/db4-config.cmake" "${PROJECT_BINARY_DIR}/db
 # db4` links, with and without --static. A shared one brings its own; naming its parts would only make pkg-config
 # ask for their development packages.
 set(DB4_PC_REQUIRES "nlohmann_json >= 3.11")
-# curl stands by its library alone: it is always a shared one, and by its own file `--static` would ask for all that curl
-# itself was linked with.
+# curl and libpq stand by their libraries alone: they are always shared ones, and by their own files `--static` would ask
+# for all that they were linked with themselves.
 set(DB4_PC_LIBS "")
 if(NOT BUILD_SHARED_LIBS)
   set(modules "${DB4_PKG_MODULES}")
-  list(FILTER modules EXCLUDE REGEX "^libcurl")
+  list(FILTER modules EXCLUDE REGEX "^(libcurl|libpq)")
   list(JOIN modules ", " modules)
-  set(DB4_PC_LIBS " -lcurl")
+  set(DB4_PC_LIBS " -lcurl -lpq")
   string(APPEND DB4_PC_REQUIRES ", ${modules}")
 endif()
 file(RELATIVE_PATH DB4_PC_UP "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")

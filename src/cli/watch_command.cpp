@@ -98,7 +98,7 @@ int watch(Context& context, const WatchOptions& options) {
     queue->close();
   }
   store->close();
-  return context.stop().stop_requested() ? kInterrupted : kOk;
+  return kOk;  // Ctrl-C is how it ends
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ void add_watch_command(CommandTree& tree) {
       {.name = "watch",
        .group = "Look",
        .summary = "Print changes of documents as they come, of all nodes of a shared store",
-       .details = "A line for each, a JSON object with --json. For a store in PostgreSQL with "
+       .details = "A line for each, a JSON object with --json, until Ctrl-C. For a store in PostgreSQL with "
                   "consistency.broadcast set; moves between tiers are changes too. A flush means that some "
                   "could not be told.",
        .examples = "db4 watch\n"

@@ -70,6 +70,10 @@ holds "db4 explain" explain users 2
 [[ "$out" == *scope* ]] || fail "it is not pinned: $out"
 holds "db4 top" top --interval 100ms --count 1
 [ "$(wc -l <<<"$out")" -eq 1 ] || fail "top prints more than a line: $out"
+# Whoever watches answers on the socket; what is put through it is an event.
+( until_true test -S s/hot/live.sock; until_true "$db4" put watched 1 one.json ) >/dev/null &
+holds "db4 watch" watch watched --count 1
+wait
 holds "db4 unpin" unpin users 2
 holds "db4 rm" rm users 2
 holds "db4 config explain" config explain

@@ -148,6 +148,7 @@ prepare() {
       rm -rf "$work/lost" && cp -r "$work/shop" "$work/lost" && rm -r "$work/lost/hot"
       export DB4_STORE=$work/lost ;;
     "db4 top") line="timeout --foreground --preserve-status -s INT 3 db4 top" ;;
+    "db4 watch"*) line="timeout --foreground --preserve-status -s INT 2 $line" ;;
     *"--interval 10s"*) line=${line/10s/100ms} ;;
   esac
 }
