@@ -16,7 +16,7 @@ namespace db4 {
 
 /// Which server, and which channel there.
 struct PostgresChannelOptions {
-  /// postgresql://user@host:5432/database?..., or libpq's "host=... dbname=...", without a password. Of the
+  /// "postgresql://user@host:5432/database?...", or libpq's "host=... dbname=...", without a password. Of the
   /// primary: a standby neither takes nor gives notifications. A pooler in between must pool sessions.
   std::string url = {};
   Secret password = {};
