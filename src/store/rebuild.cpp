@@ -451,6 +451,10 @@ void check_target(const TieredStoreConfig& config) {
     throw Error(ErrorCode::invalid_argument, "a catalogue in memory cannot be rebuilt",
                 "set hot.type and hot.path");
   }
+  if (config.hot.type == HotType::postgres) {
+    throw Error(ErrorCode::unsupported, "a catalogue in PostgreSQL cannot be rebuilt from cold objects yet",
+                "restore the database from its backup; or rebuild with hot.type rocksdb into a folder");
+  }
   std::error_code ignored;
   if (fs::exists(config.hot.path, ignored) && !fs::is_empty(config.hot.path, ignored)) {
     throw Error(ErrorCode::invalid_argument, "the folder " + config.hot.path.string() + " is not empty",

@@ -343,6 +343,15 @@ TEST_F(SharedStoreTest, WhatAChannelLostIsReadFromTheCatalogue) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(text_of(*b, "id-" + std::to_string(i), {.max_stale = 1000h}), "two");
 }
 
+TEST_F(SharedStoreTest, RebuildingIsRefusedByWhatItIs) {
+  try {
+    rebuild_catalog(config(), {}, Components{.object_store = objects_});
+    ADD_FAILURE() << "it was rebuilt";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::unsupported);
+  }
+}
+
 TEST_F(SharedStoreTest, SubscribersHearOfEveryChange) {
   const auto store = open(clock_);
   std::mutex mutex;
