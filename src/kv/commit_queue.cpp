@@ -29,6 +29,9 @@ struct CommitQueue::Waiter {
   bool sync = false;  ///< Engine::sync after the group
   std::uint64_t bytes = 0;
   State state = State::waiting;
+  /// Its own: whoever is neither done nor to lead sleeps on. Notified with the mutex held, since the waiter is
+  /// gone as soon as it has seen that it is done.
+  std::condition_variable wake = {};
   std::vector<Outcome> outcomes = {};
   std::exception_ptr failure = {};
 };
@@ -72,7 +75,7 @@ void CommitQueue::wait_for(Waiter& waiter) {
   waiting_.push_back(&waiter);
   waiting_bytes_ += waiter.bytes;
   if (leading_) {
-    done_.wait(lock, [&] { return waiter.state != Waiter::State::waiting; });
+    waiter.wake.wait(lock, [&] { return waiter.state != Waiter::State::waiting; });
   } else {
     leading_ = true;
     waiter.state = Waiter::State::leads;
@@ -89,13 +92,16 @@ void CommitQueue::lead(std::unique_lock<std::mutex>& lock) noexcept {
   lock.unlock();
   commit_group(group);
   lock.lock();
-  for (Waiter* waiter : group) waiter->state = Waiter::State::done;
   if (waiting_.empty()) {
     leading_ = false;
   } else {
     waiting_.front()->state = Waiter::State::leads;
+    waiting_.front()->wake.notify_one();
   }
-  done_.notify_all();
+  for (Waiter* waiter : group) {
+    waiter->state = Waiter::State::done;
+    waiter->wake.notify_one();
+  }
 }
 
 std::vector<CommitQueue::Waiter*> CommitQueue::take_group() {

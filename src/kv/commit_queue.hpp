@@ -51,7 +51,6 @@ class CommitQueue {
   Engine& engine_;
   const CommitQueueOptions options_;
   mutable std::mutex mutex_;
-  std::condition_variable done_;
   std::condition_variable room_;
   std::vector<Waiter*> waiting_;
   std::uint64_t waiting_bytes_ = 0;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 namespace db4::kv {
@@ -120,6 +121,13 @@ std::string postgres_int8_array(const std::vector<std::int64_t>& values) {
 PostgresResult::~PostgresResult() { PQclear(result_); }
 
 int PostgresResult::rows() const noexcept { return PQntuples(result_); }
+
+std::uint64_t PostgresResult::affected() const noexcept {
+  const std::string_view text = PQcmdTuples(result_);
+  std::uint64_t count = 0;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return count;
+}
 
 std::string_view PostgresResult::value(int row, int column) const noexcept {
   return {PQgetvalue(result_, row, column), static_cast<std::size_t>(PQgetlength(result_, row, column))};
@@ -250,11 +258,12 @@ void PostgresConnection::adopt_session_settings(const PostgresOptions& options, 
   }
 }
 
-void PostgresConnection::add(const PostgresStatement& statement, std::vector<std::string> parameters) {
+std::size_t PostgresConnection::add(const PostgresStatement& statement, std::vector<std::string> parameters) {
   const bool prepares = !prepared_.contains(statement.name) && !preparing_.contains(statement.name);
   // The nameless one is made anew each time.
   if (prepares && !statement.name.empty()) preparing_.insert(statement.name);
   steps_.push_back({&statement, prepares, std::move(parameters)});
+  return steps_.size() - 1;
 }
 
 PostgresResult PostgresConnection::run(const PostgresStatement& statement,

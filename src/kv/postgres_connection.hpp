@@ -44,6 +44,8 @@ class PostgresResult {
   ~PostgresResult();
 
   [[nodiscard]] int rows() const noexcept;
+  /// How many rows the statement changed.
+  [[nodiscard]] std::uint64_t affected() const noexcept;
   /// Valid as long as the result.
   [[nodiscard]] std::string_view value(int row, int column) const noexcept;
   [[nodiscard]] std::int64_t number(int row, int column) const noexcept;
@@ -81,7 +83,8 @@ class PostgresConnection {
   PostgresConnection& operator=(const PostgresConnection&) = delete;
 
   /// Adds a statement to the pipeline. `statement` must outlive the connection.
-  void add(const PostgresStatement& statement, std::vector<std::string> parameters = {});
+  /// Gives the place of its result.
+  std::size_t add(const PostgresStatement& statement, std::vector<std::string> parameters = {});
   /// Sends the pipeline and gives one result for each statement. Stops at the first one that is refused: what
   /// stands behind it is not executed, an open transaction is rolled back, and PostgresRefusal is thrown.
   /// Throws PostgresLoss.

@@ -106,9 +106,9 @@ class PostgresEngine final : public Engine {
   bool ready_writer(MonotonicTime deadline);
   void begin_session(PostgresConnection& connection, MonotonicTime deadline);
   void begin_transaction(PostgresConnection& connection, Durability durability) const;
-  void add_mark(PostgresConnection& connection);
-  void run_commit(PostgresConnection& connection, std::uint64_t next_sequence, bool changes,
-                  MonotonicTime deadline);
+  std::size_t add_mark(PostgresConnection& connection) const;
+  void run_commit(PostgresConnection& connection, std::uint64_t next_sequence,
+                  std::optional<std::size_t> mark, MonotonicTime deadline);
   bool commit_in_one_trip(Call& call);
   void commit_in_two_trips(Call& call);
   template <typename Try>
@@ -124,7 +124,7 @@ class PostgresEngine final : public Engine {
 
   std::mutex write_mutex_;  ///< guards what follows
   std::unique_ptr<PostgresConnection> writer_;
-  std::string session_;
+  std::string session_;  ///< empty: a new one is to be made
   std::int64_t commits_ = 0;  ///< of the session, that took effect
   std::int64_t fence_ = 0;
   std::optional<Unknown> unknown_;
@@ -206,6 +206,7 @@ std::vector<Entry> PostgresEngine::scan(const ScanRequest& request) const {
 /// one took effect.
 bool PostgresEngine::ready_writer(MonotonicTime deadline) {
   if (!writer_) writer_ = std::make_unique<PostgresConnection>(options_, pool_.connect_deadline(deadline));
+  if (session_.empty()) begin_session(*writer_, deadline);
   if (!unknown_) return false;
   const std::int64_t fence = fence_ + 1;
   const PostgresResult row =
@@ -237,22 +238,26 @@ void PostgresEngine::begin_transaction(PostgresConnection& connection, Durabilit
   if (durability == Durability::none) connection.add(schema_.relax());
 }
 
-void PostgresEngine::add_mark(PostgresConnection& connection) {
-  connection.add(schema_.sessions().mark,
-                 {session_, postgres_int8(commits_), postgres_int8(commits_ + 1), postgres_int8(fence_)});
+/// Gives the place of its result.
+std::size_t PostgresEngine::add_mark(PostgresConnection& connection) const {
+  return connection.add(
+      schema_.sessions().mark,
+      {session_, postgres_int8(commits_), postgres_int8(commits_ + 1), postgres_int8(fence_)});
 }
 
-/// Runs the pipeline, whose last statement commits. While it is under way its outcome is unknown.
-void PostgresEngine::run_commit(PostgresConnection& connection, std::uint64_t next_sequence, bool changes,
-                                MonotonicTime deadline) {
+/// Runs the pipeline, whose last statement commits. While it is under way its outcome is unknown, but where it
+/// changes nothing and has no mark.
+void PostgresEngine::run_commit(PostgresConnection& connection, std::uint64_t next_sequence,
+                                std::optional<std::size_t> mark, MonotonicTime deadline) {
   connection.add(schema_.commit());
-  if (!changes) {
+  if (!mark) {
     connection.run(deadline);
     return;
   }
   unknown_ = Unknown{commits_ + 1, next_sequence};
+  std::vector<PostgresResult> results;
   try {
-    connection.run(deadline);
+    results = connection.run(deadline);
   } catch (const PostgresRefusal&) {
     unknown_.reset();  // nothing took effect
     throw;
@@ -260,6 +265,8 @@ void PostgresEngine::run_commit(PostgresConnection& connection, std::uint64_t ne
   unknown_.reset();
   ++commits_;
   next_sequence_ = next_sequence;
+  // It took effect, unmarked: the session wrote nothing for so long that others removed it.
+  if (results[*mark].affected() == 0) session_.clear();
 }
 
 /// False where a precondition does not hold, or cannot be judged this way.
@@ -277,11 +284,12 @@ bool PostgresEngine::commit_in_one_trip(Call& call) {
   statements.require(reads.assumed());
   PostgresConnection& connection = *writer_;
   begin_transaction(connection, call.durability);
-  if (changes) add_mark(connection);
+  std::optional<std::size_t> mark;
+  if (changes) mark = add_mark(connection);
   statements.add_checks(connection);
   statements.add_changes(connection);
   try {
-    run_commit(connection, plan.next_sequence(), changes, call.deadline);
+    run_commit(connection, plan.next_sequence(), mark, call.deadline);
     return true;
   } catch (const PostgresRefusal& refusal) {
     const bool refused =
@@ -293,9 +301,6 @@ bool PostgresEngine::commit_in_one_trip(Call& call) {
 
 void PostgresEngine::commit_in_two_trips(Call& call) {
   PostgresConnection& connection = *writer_;
-  if (connection.run(schema_.sessions().find, {session_}, call.deadline).rows() == 0) {
-    begin_session(connection, call.deadline);  // it wrote nothing for so long that others removed it
-  }
   begin_transaction(connection, call.durability);
   LockedReads reads(spaces_, call.group);
   reads.add_statements(connection, schema_);
@@ -308,9 +313,10 @@ void PostgresEngine::commit_in_two_trips(Call& call) {
   PostgresGroup statements(schema_, spaces_, plan);
   statements.release(reads.held());
   const bool changes = !plan.operations().empty();
-  if (changes) add_mark(connection);
+  std::optional<std::size_t> mark;
+  if (changes) mark = add_mark(connection);
   statements.add_changes(connection);
-  run_commit(connection, plan.next_sequence(), changes, call.deadline);
+  run_commit(connection, plan.next_sequence(), mark, call.deadline);
 }
 
 /// Repeats a call until it is clear what became of it: a lost connection is made anew, and says whether the
@@ -368,8 +374,8 @@ void PostgresEngine::sync() {
   until_settled(deadline, [&] {
     ready_writer(deadline);
     begin_transaction(*writer_, Durability::disk);
-    add_mark(*writer_);
-    run_commit(*writer_, next_sequence_, true, deadline);
+    const std::size_t mark = add_mark(*writer_);
+    run_commit(*writer_, next_sequence_, mark, deadline);
   });
   unsynced_ = false;
   state_.count_sync();

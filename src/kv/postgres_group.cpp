@@ -152,8 +152,13 @@ void PostgresGroup::require(const std::vector<const Precondition*>& precondition
     const bool whole = precondition->kind == PreconditionKind::equals;
     const std::string_view prefix =
         precondition->kind == PreconditionKind::present ? std::string_view() : precondition->value;
-    checks_.insert_or_assign(
-        key, Check{prefix, whole ? static_cast<std::int64_t>(prefix.size()) : -1, changes(key)});
+    const Check check{prefix, whole ? static_cast<std::int64_t>(prefix.size()) : -1, changes(key)};
+    const auto change = stages_.front().changes.find(key);
+    if (change != stages_.front().changes.end() && change->second.kind == OperationKind::put) {
+      change->second.replaces = check;
+    } else {
+      checks_.insert_or_assign(key, check);
+    }
   }
   std::sort(places_.begin(), places_.end());
   release(places_);
@@ -232,7 +237,7 @@ void PostgresGroup::add_changes_of(PostgresConnection& connection, const Stage& 
     for (auto at = stage.changes.lower_bound({space, {}}); at != stage.changes.end(); ++at) {
       const auto& [key, change] = *at;
       if (key.first != space) break;
-      if (change.kind != kind || change.must_be_new != must_be_new) continue;
+      if (change.kind != kind || change.must_be_new != must_be_new || change.replaces) continue;
       keys.push_back(key.second);
       values.push_back(change.value);
     }
@@ -244,9 +249,36 @@ void PostgresGroup::add_changes_of(PostgresConnection& connection, const Stage& 
     connection.add(keys.size() == 1 ? one : many, std::move(parameters));
   };
   add(OperationKind::erase, false, statements.erase, statements.erase_many);
+  add_replacements(connection, stage, space);
   add(OperationKind::put, true, statements.insert, statements.insert_many);
   add(OperationKind::put, false, statements.put, statements.put_many);
   add(OperationKind::add, false, statements.add, statements.add_many);
+}
+
+void PostgresGroup::add_replacements(PostgresConnection& connection, const Stage& stage,
+                                     std::uint8_t space) const {
+  std::vector<std::string_view> keys;
+  std::vector<std::string_view> values;
+  std::vector<std::string_view> prefixes;
+  std::vector<std::int64_t> sizes;
+  for (auto at = stage.changes.lower_bound({space, {}}); at != stage.changes.end(); ++at) {
+    const auto& [key, change] = *at;
+    if (key.first != space) break;
+    if (!change.replaces) continue;
+    keys.push_back(key.second);
+    values.push_back(change.value);
+    prefixes.push_back(change.replaces->prefix);
+    sizes.push_back(change.replaces->size);
+  }
+  const PostgresSpace& statements = schema_.space(space);
+  if (keys.size() == 1) {
+    connection.add(statements.replace, {std::string(keys[0]), std::string(values[0]),
+                                        std::string(prefixes[0]), postgres_int8(sizes[0])});
+  } else if (keys.size() > 1) {
+    connection.add(statements.replace_many,
+                   {postgres_bytea_array(keys), postgres_bytea_array(values), postgres_bytea_array(prefixes),
+                    postgres_int8_array(sizes), postgres_int8(static_cast<std::int64_t>(keys.size()))});
+  }
 }
 
 }  // namespace db4::kv

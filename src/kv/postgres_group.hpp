@@ -68,7 +68,7 @@ class PostgresGroup {
  public:
   PostgresGroup(const PostgresSchema& schema, const SpaceTable& spaces, const GroupPlan& plan);
 
-  /// Have the server check them first.
+  /// Have the server check them: before it changes anything, or where it changes the very row.
   void require(const std::vector<const Precondition*>& preconditions);
   /// Keys that hold_places holds with an empty value: what the plan does not put there is taken away again.
   void release(const std::vector<AssumedReads::Key>& held);
@@ -77,10 +77,17 @@ class PostgresGroup {
   void add_changes(PostgresConnection& connection) const;
 
  private:
+  /// What a row must be.
+  struct Check {
+    std::string_view prefix;
+    std::int64_t size;  ///< of the whole value; -1: any
+    bool changes;       ///< the plan changes the row, by another statement
+  };
   struct Change {
     OperationKind kind;  ///< put, erase or add
     std::string_view value;
     bool must_be_new = false;
+    std::optional<Check> replaces = {};  ///< the row that is put over
   };
   struct Range {
     std::uint8_t space;
@@ -92,16 +99,11 @@ class PostgresGroup {
     std::map<AssumedReads::Key, Change> changes;
     std::optional<Range> range;
   };
-  struct Check {
-    std::string_view prefix;
-    std::int64_t size;  ///< of the whole value; -1: any
-    bool changes;       ///< the plan changes the row
-  };
-
   [[nodiscard]] bool changes(const AssumedReads::Key& key) const;
   void add_check(PostgresConnection& connection, std::uint8_t space, bool changes) const;
   void add_stage(PostgresConnection& connection, const Stage& stage) const;
   void add_changes_of(PostgresConnection& connection, const Stage& stage, std::uint8_t space) const;
+  void add_replacements(PostgresConnection& connection, const Stage& stage, std::uint8_t space) const;
 
   const PostgresSchema& schema_;
   const SpaceTable& spaces_;

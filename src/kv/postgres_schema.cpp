@@ -55,6 +55,13 @@ PostgresSpace statements_of(const SpaceSpec& space, const std::string& table) {
            table + " AS t JOIN " + source + " AS p(key, prefix, size) ON t.key = p.key WHERE " + holds +
            " ORDER BY t.key FOR " + lock + " OF t) AS locked) AS counted";
   };
+  // A row that must be as said is checked where it is changed.
+  const auto replace_held = [&](const std::string& wanted, const std::string& source) {
+    if (counters) return std::string();
+    return "WITH replaced AS (UPDATE " + table + " AS t SET value = p.value FROM " + source +
+           " AS p(key, value, prefix, size) WHERE t.key = p.key AND " + holds + " RETURNING 1) SELECT " +
+           fails_unless("n", wanted) + " FROM (SELECT count(*) AS n FROM replaced) AS counted";
+  };
   const std::string one = "(VALUES ($1::bytea, $2::bytea, $3::int8))";
   const std::string many = "unnest($1::bytea[], $2::bytea[], $3::int8[])";
 
@@ -66,6 +73,11 @@ PostgresSpace statements_of(const SpaceSpec& space, const std::string& table) {
       .scan_keys_to_end = {name + "scan_keys_to_end", page("key", to_end, 2)},
       .put = {name + "put", insert + values + replace},
       .put_many = {name + "put_many", insert + unnested + replace},
+      .replace = {name + "replace", replace_held("1", "(VALUES ($1::bytea, $2::bytea, $3::bytea, $4::int8))")},
+      .replace_many = {name + "replace_many",
+                       replace_held("$5::int8",
+                                    "(SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], "
+                                    "$4::int8[]) AS u(key, value, prefix, size) ORDER BY key)")},
       .insert = {name + "insert", insert + values},
       .insert_many = {name + "insert_many", insert + unnested},
       .erase = {name + "erase", "DELETE" + from + " WHERE key = $1::bytea"},
@@ -90,11 +102,9 @@ PostgresSessions sessions_in(const std::string& table) {
   return {
       .create = {"db4_session_create", "INSERT INTO " + table + " (id) VALUES ($1::bytea)"},
       .mark = {"db4_session_mark",
-               "WITH marked AS (UPDATE " + table +
-                   " SET commits = $3::int8, seen = now() WHERE id = $1::bytea AND commits = $2::int8 AND "
-                   "fence = $4::int8 RETURNING 1) SELECT " +
-                   fails_unless("n", "1") + " FROM (SELECT count(*) AS n FROM marked) AS counted"},
-      .find = {"db4_session_find", "SELECT 1 FROM " + table + " WHERE id = $1::bytea"},
+               "UPDATE " + table +
+                   " SET commits = CASE WHEN commits = $2::int8 AND fence = $4::int8 THEN $3::int8 ELSE "
+                   "CAST('db4: commits: ' || commits AS int8) END, seen = now() WHERE id = $1::bytea"},
       .fence = {"db4_session_fence",
                 "UPDATE " + table + " SET fence = $2::int8 WHERE id = $1::bytea RETURNING commits"},
       .remove = {"db4_session_remove", "DELETE FROM " + table + " WHERE id = $1::bytea"},

@@ -17,6 +17,8 @@ struct PostgresSpace {
   PostgresStatement scan_keys_to_end;   ///< begin, limit
   PostgresStatement put;                ///< key, value
   PostgresStatement put_many;           ///< keys, values
+  PostgresStatement replace;            ///< key, value, prefix, length or -1: checks the row, then changes it
+  PostgresStatement replace_many;       ///< keys, values, prefixes, lengths, how many there are
   PostgresStatement insert;             ///< key, value; kInsertFailed where the key is there
   PostgresStatement insert_many;        ///< keys, values
   PostgresStatement erase;              ///< key
@@ -37,8 +39,9 @@ struct PostgresSpace {
 /// how often a lost connection made it look.
 struct PostgresSessions {
   PostgresStatement create;  ///< id
-  PostgresStatement mark;    ///< id, last commit, this commit, fence; kCheckFailed where it is not as said
-  PostgresStatement find;    ///< id; gives 1
+  /// id, last commit, this commit, fence; kCheckFailed where they are not as said; changes no row where there
+  /// is none
+  PostgresStatement mark;
   PostgresStatement fence;   ///< id, fence; gives the last commit. Waits for one that is under way
   PostgresStatement remove;  ///< id
   PostgresStatement remove_old;

@@ -314,7 +314,9 @@ TEST_F(PostgresTest, ASessionThatWasRemovedIsMadeAnew) {
   put(*engine, kRows, "k", "v");
   server_->sql("DELETE FROM " + schema_ + ".db4_sessions");
   put(*engine, kRows, "k", "w");
-  EXPECT_EQ(engine->get(kRows, "k"), "w");
+  put(*engine, kRows, "k", "x");
+  EXPECT_EQ(engine->get(kRows, "k"), "x");
+  EXPECT_EQ(server_->sql("SELECT commits FROM " + schema_ + ".db4_sessions"), "1");
 }
 
 TEST_F(PostgresTest, ARefusedBatchLeavesNoTrace) {
