@@ -410,8 +410,8 @@ void add_rebuild(CommandTree& tree) {
                                            "cold; what was only hot is lost, and what was removed may come "
                                            "back. The folder's db4.toml says where "
                                            "the objects are; hot/ must be empty or absent: move away what is "
-                                           "left of it first. Ends with 1 where "
-                                           "something was damaged.",
+                                           "left of it first. Of a store in PostgreSQL that is the schema. "
+                                           "Ends with 1 where something was damaged.",
                                 .examples = "db4 rebuild  # in a folder whose hot/ was moved away\n"
                                             "db4 rebuild --verify-large --json | jq .doubts"},
                                [flags](Context& context) { return rebuild(context, *flags); });

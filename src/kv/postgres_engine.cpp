@@ -124,7 +124,7 @@ class PostgresEngine final : public Engine {
 
   std::mutex write_mutex_;  ///< guards what follows
   std::unique_ptr<PostgresConnection> writer_;
-  std::string session_;  ///< empty: a new one is to be made
+  std::string session_;       ///< empty: a new one is to be made
   std::int64_t commits_ = 0;  ///< of the session, that took effect
   std::int64_t fence_ = 0;
   std::optional<Unknown> unknown_;
@@ -240,13 +240,12 @@ void PostgresEngine::begin_transaction(PostgresConnection& connection, Durabilit
 
 /// Gives the place of its result.
 std::size_t PostgresEngine::add_mark(PostgresConnection& connection) const {
-  return connection.add(
-      schema_.sessions().mark,
-      {session_, postgres_int8(commits_), postgres_int8(commits_ + 1), postgres_int8(fence_)});
+  return connection.add(schema_.sessions().mark, {session_, postgres_int8(commits_),
+                                                  postgres_int8(commits_ + 1), postgres_int8(fence_)});
 }
 
-/// Runs the pipeline, whose last statement commits. While it is under way its outcome is unknown, but where it
-/// changes nothing and has no mark.
+/// Runs the pipeline, whose last statement commits. While it is under way its outcome is unknown, but where
+/// it changes nothing and has no mark.
 void PostgresEngine::run_commit(PostgresConnection& connection, std::uint64_t next_sequence,
                                 std::optional<std::size_t> mark, MonotonicTime deadline) {
   connection.add(schema_.commit());

@@ -73,7 +73,8 @@ PostgresSpace statements_of(const SpaceSpec& space, const std::string& table) {
       .scan_keys_to_end = {name + "scan_keys_to_end", page("key", to_end, 2)},
       .put = {name + "put", insert + values + replace},
       .put_many = {name + "put_many", insert + unnested + replace},
-      .replace = {name + "replace", replace_held("1", "(VALUES ($1::bytea, $2::bytea, $3::bytea, $4::int8))")},
+      .replace = {name + "replace",
+                  replace_held("1", "(VALUES ($1::bytea, $2::bytea, $3::bytea, $4::int8))")},
       .replace_many = {name + "replace_many",
                        replace_held("$5::int8",
                                     "(SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], "
@@ -154,32 +155,42 @@ void PostgresSchema::create_missing(PostgresConnection& connection, MonotonicTim
     const PostgresStatement create_schema{"", "CREATE SCHEMA IF NOT EXISTS \"" + name_ + "\""};
     connection.run(create_schema, {}, deadline);
   }
+  const std::vector<std::string> present = tables_in(connection, deadline);
+  for (const Table& table : tables()) {
+    if (std::ranges::find(present, table.name) != present.end()) continue;
+    connection.run(
+        {"", "CREATE TABLE IF NOT EXISTS \"" + name_ + "\".\"" + table.name + "\" (" + table.columns + ")"},
+        {}, deadline);
+  }
+}
+
+std::vector<PostgresSchema::Table> PostgresSchema::tables() const {
+  std::vector<Table> out;
+  out.push_back({"db4_sessions",
+                 "id bytea PRIMARY KEY, commits int8 NOT NULL DEFAULT 0, fence int8 NOT NULL DEFAULT 0, "
+                 "seen timestamptz NOT NULL DEFAULT now()"});
+  for (const SpaceSpec& space : spaces_.all()) {
+    const std::string type = space.kind == SpaceKind::counters ? "int8" : "bytea";
+    out.push_back({space.name, "key bytea PRIMARY KEY, value " + type + " NOT NULL"});
+  }
+  out.push_back({"db4_format", "format int8 PRIMARY KEY"});
+  return out;
+}
+
+std::vector<std::string> PostgresSchema::tables_in(PostgresConnection& connection,
+                                                   MonotonicTime deadline) const {
   const PostgresStatement list{"",
                                "SELECT c.relname::text FROM pg_catalog.pg_class AS c JOIN "
                                "pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = '" +
                                    name_ + "' AND c.relkind IN ('r', 'p')"};
   const PostgresResult found = connection.run(list, {}, deadline);
-  const auto exists = [&](std::string_view table) {
-    for (int row = 0; row < found.rows(); ++row) {
-      if (found.value(row, 0) == table) return true;
-    }
-    return false;
-  };
-  std::vector<PostgresStatement> missing;
-  const auto want = [&](const std::string& table, const std::string& columns) {
-    if (exists(table)) return;
-    missing.push_back(
-        {"", "CREATE TABLE IF NOT EXISTS \"" + name_ + "\".\"" + table + "\" (" + columns + ")"});
-  };
-  want("db4_sessions",
-       "id bytea PRIMARY KEY, commits int8 NOT NULL DEFAULT 0, fence int8 NOT NULL DEFAULT 0, "
-       "seen timestamptz NOT NULL DEFAULT now()");
-  for (const SpaceSpec& space : spaces_.all()) {
-    const std::string type = space.kind == SpaceKind::counters ? "int8" : "bytea";
-    want(space.name, "key bytea PRIMARY KEY, value " + type + " NOT NULL");
+  const std::vector<Table> ours = tables();
+  std::vector<std::string> out;
+  for (int row = 0; row < found.rows(); ++row) {
+    if (std::ranges::find(ours, found.value(row, 0), &Table::name) != ours.end())
+      out.emplace_back(found.value(row, 0));
   }
-  want("db4_format", "format int8 PRIMARY KEY");
-  for (const PostgresStatement& statement : missing) connection.run(statement, {}, deadline);
+  return out;
 }
 
 void PostgresSchema::check_format(PostgresConnection& connection, MonotonicTime deadline) const {

@@ -73,8 +73,16 @@ class PostgresSchema {
   /// Creates what is missing. Several processes may do so at once. Throws unsupported where a newer db4 made
   /// the tables.
   void create(PostgresConnection& connection, MonotonicTime deadline) const;
+  /// Of the engine's tables, those that are there.
+  [[nodiscard]] std::vector<std::string> tables_in(PostgresConnection& connection,
+                                                   MonotonicTime deadline) const;
 
  private:
+  struct Table {
+    std::string name;
+    std::string columns;
+  };
+  [[nodiscard]] std::vector<Table> tables() const;
   void create_missing(PostgresConnection& connection, MonotonicTime deadline) const;
   void check_format(PostgresConnection& connection, MonotonicTime deadline) const;
 

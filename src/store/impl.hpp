@@ -205,6 +205,8 @@ namespace store {
 
 /// Throws invalid_argument where what a pin is about (an id, a prefix, or nothing) is no such thing.
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id);
+/// How the engine is opened that the configuration names.
+kv::EngineOptions engine_options(const HotConfig& config);
 /// The object store that the configuration or the components name, with its layers.
 objects::LayeredStore open_layered(const ColdConfig& config, const Components& components,
                                    const std::shared_ptr<Clock>& clock,

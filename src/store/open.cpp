@@ -30,18 +30,6 @@ TieredStoreConfig checked(TieredStoreConfig config, const Components& components
   return config;
 }
 
-std::unique_ptr<kv::Engine> open_engine(const HotConfig& config) {
-  return kv::open_engine(config.type, {.path = config.path,
-                                       .spaces = catalog::catalog_spaces(),
-                                       .durability = config.durability,
-                                       .postgres = {.url = config.url,
-                                                    .password = config.password,
-                                                    .schema = config.schema,
-                                                    .connect_timeout = config.connect_timeout,
-                                                    .timeout = config.timeout,
-                                                    .max_connections = config.max_connections}});
-}
-
 /// Reads a clock that is one for many nodes.
 void follow(OffsetClock& clock, const std::function<std::optional<TimePoint>()>& server_time) {
   const MonotonicTime before = clock.monotonic();
@@ -116,6 +104,18 @@ std::shared_ptr<ObjectStore> open_objects(const ColdConfig& config, std::shared_
 
 }  // namespace
 
+kv::EngineOptions store::engine_options(const HotConfig& config) {
+  return {.path = config.path,
+          .spaces = catalog::catalog_spaces(),
+          .durability = config.durability,
+          .postgres = {.url = config.url,
+                       .password = config.password,
+                       .schema = config.schema,
+                       .connect_timeout = config.connect_timeout,
+                       .timeout = config.timeout,
+                       .max_connections = config.max_connections}};
+}
+
 /// A store that is given gets the layers too: whoever writes one should not have to write retries, and most
 /// are over a network.
 objects::LayeredStore store::open_layered(const ColdConfig& config, const Components& components,
@@ -128,7 +128,7 @@ objects::LayeredStore store::open_layered(const ColdConfig& config, const Compon
 
 TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
     : config_(checked(std::move(config), components)),
-      engine_(open_engine(config_.hot)),
+      engine_(kv::open_engine(config_.hot.type, store::engine_options(config_.hot))),
       server_clock_(make_server_clock(config_.hot, *engine_, components.clock)),
       clock_(server_clock_      ? std::shared_ptr<Clock>(server_clock_)
              : components.clock ? std::move(components.clock)

@@ -1,15 +1,13 @@
 // Rebuilding a catalogue from the cold objects alone.
-#include "base/file_descriptor.hpp"
 #include "base/hash.hpp"
 #include "catalog/spaces.hpp"
 #include "codec/framed_record.hpp"
 #include "codec/segment.hpp"
 #include "cold/object_names.hpp"
 #include "store/impl.hpp"
+#include "store/rebuild_target.hpp"
 
 #include <db4/rebuild.hpp>
-
-#include <fcntl.h>
 
 #include <algorithm>
 #include <deque>
@@ -77,14 +75,12 @@ class FoundDictionaries final : public codec::DictionarySource {
 class Rebuilder {
  public:
   Rebuilder(const TieredStoreConfig& config, const RebuildOptions& options, ObjectStore& objects,
-            std::shared_ptr<Clock> clock, RandomSource& random, const fs::path& folder)
+            std::shared_ptr<Clock> clock, RandomSource& random, kv::EngineOptions engine)
       : config_(config), options_(options), objects_(objects), clock_(std::move(clock)) {
     result_.store_id = options.store_id.empty() ? find_store_id() : options.store_id;
+    engine.durability = Durability::process;
     catalog_ = std::make_unique<catalog::Catalog>(
-        kv::open_engine(
-            config.hot.type,
-            {.path = folder, .spaces = catalog::catalog_spaces(), .durability = Durability::process}),
-        clock_, random,
+        kv::open_engine(config.hot.type, engine), clock_, random,
         catalog::CatalogOptions{.durability = Durability::process,
                                 .inline_body_size = config.hot.inline_body_size,
                                 .garbage_grace = std::max<std::chrono::microseconds>(
@@ -446,34 +442,13 @@ class Rebuilder {
   Version highest_ = 0;
 };
 
-void check_target(const TieredStoreConfig& config) {
-  if (config.hot.type == HotType::memory) {
-    throw Error(ErrorCode::invalid_argument, "a catalogue in memory cannot be rebuilt",
-                "set hot.type and hot.path");
-  }
-  if (config.hot.type == HotType::postgres) {
-    throw Error(ErrorCode::unsupported, "a catalogue in PostgreSQL cannot be rebuilt from cold objects yet",
-                "restore the database from its backup; or rebuild with hot.type rocksdb into a folder");
-  }
-  std::error_code ignored;
-  if (fs::exists(config.hot.path, ignored) && !fs::is_empty(config.hot.path, ignored)) {
-    throw Error(ErrorCode::invalid_argument, "the folder " + config.hot.path.string() + " is not empty",
-                "move it away first, and keep it: what is hot alone is there");
-  }
-}
-
-void sync_folder(const fs::path& folder) {
-  const FileDescriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.open()) ::fsync(fd.get());
-}
-
 }  // namespace
 
 RebuildResult rebuild_catalog(const TieredStoreConfig& config, const RebuildOptions& options,
                               const Components& components) {
   try {
     store::check_config(config, components);
-    check_target(config);
+    const std::unique_ptr<store::RebuildTarget> target = store::make_rebuild_target(config.hot);
     if (!options.store_id.empty() && !is_store_id(options.store_id)) {
       throw Error(ErrorCode::invalid_argument, "\"" + options.store_id + "\" is no store id",
                   "use its 16 hex digits");
@@ -485,24 +460,15 @@ RebuildResult rebuild_catalog(const TieredStoreConfig& config, const RebuildOpti
     const auto clock = components.clock ? components.clock : system_clock();
     const auto random = components.random ? components.random : system_random();
     const objects::LayeredStore objects = store::open_layered(config.cold, components, clock, random);
-    fs::path target = fs::absolute(config.hot.path).lexically_normal();
-    if (!target.has_filename()) target = target.parent_path();
-    fs::path folder = target;
-    folder += ".rebuilding";
-    // What an earlier attempt left is worth nothing.
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-    RebuildResult result;
     try {
-      result = Rebuilder(config, options, *objects.store, clock, *random, folder).run();
+      RebuildResult result =
+          Rebuilder(config, options, *objects.store, clock, *random, target->prepare()).run();
+      target->publish();
+      return result;
     } catch (...) {
-      std::error_code ignored;
-      fs::remove_all(folder, ignored);
+      target->discard();
       throw;
     }
-    fs::rename(folder, target);
-    sync_folder(target.parent_path());
-    return result;
   } catch (const fs::filesystem_error& error) {
     throw Error(ErrorCode::unavailable, std::string("the folder of the new catalogue: ") + error.what(),
                 "check the disk and its permissions, then repeat")

@@ -343,13 +343,48 @@ TEST_F(SharedStoreTest, WhatAChannelLostIsReadFromTheCatalogue) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(text_of(*b, "id-" + std::to_string(i), {.max_stale = 1000h}), "two");
 }
 
-TEST_F(SharedStoreTest, RebuildingIsRefusedByWhatItIs) {
-  try {
-    rebuild_catalog(config(), {}, Components{.object_store = objects_});
-    ADD_FAILURE() << "it was rebuilt";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::unsupported);
+TEST_F(SharedStoreTest, ALostDatabaseIsRebuiltFromColdObjects) {
+  {
+    const auto store = open(clock_);
+    for (int i = 0; i < 50; ++i) {
+      put(*store, std::to_string(i), "body " + std::to_string(i));
+      store->demote("c", std::to_string(i), StorageTier::cold);
+    }
   }
+  const auto tables_in = [&](const std::string& schema) {
+    return server_->sql("SELECT count(*) FROM pg_tables WHERE schemaname = '" + schema + "'");
+  };
+  const std::string tables = tables_in(schema_);
+  const auto rebuild = [&](const RebuildOptions& options = {}) {
+    return rebuild_catalog(config(), options, Components{.clock = clock_, .object_store = objects_});
+  };
+  try {
+    rebuild();
+    ADD_FAILURE() << "it was rebuilt over a store";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << error.what();
+  }
+  server_->sql("ALTER SCHEMA " + schema_ + " RENAME TO " + schema_ + "_lost");
+  std::stop_source stop;
+  EXPECT_THROW(rebuild({.on_progress = [&](const RebuildProgress&) { stop.request_stop(); },
+                        .stop = stop.get_token()}),
+               Error);
+  EXPECT_EQ(tables_in(schema_ + "_rebuilding"), "0");
+  EXPECT_EQ(tables_in(schema_), "0");
+  // What an attempt left that was killed is no hindrance, and an empty schema is put to use.
+  server_->sql("CREATE SCHEMA " + schema_ + "_rebuilding");
+  server_->sql("CREATE TABLE " + schema_ + "_rebuilding.db4_format (format int8)");
+  server_->sql("CREATE SCHEMA " + schema_);
+  EXPECT_EQ(rebuild().documents, 50U);
+  EXPECT_EQ(tables_in(schema_), tables);
+  EXPECT_EQ(tables_in(schema_ + "_rebuilding"), "0");
+  {
+    const auto store = open(clock_);
+    for (int i = 0; i < 50; ++i) EXPECT_EQ(text_of(*store, std::to_string(i)), "body " + std::to_string(i));
+    put(*store, "7", "new");
+    EXPECT_EQ(text_of(*store, "7"), "new");
+  }
+  EXPECT_EQ(audit().problems, std::vector<std::string>());
 }
 
 TEST_F(SharedStoreTest, SubscribersHearOfEveryChange) {
