@@ -32,7 +32,10 @@ class Tables {
     return quoted(name_) + "." + quoted(table);
   }
 
-  void add(std::string sql) { connection_.add(statements_.emplace_back("", std::move(sql))); }
+  void add(std::string sql) {
+    statements_.push_back({"", std::move(sql)});
+    connection_.add(statements_.back());
+  }
   void commit() {
     if (statements_.empty()) return;
     connection_.run(deadline_);

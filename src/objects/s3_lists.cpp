@@ -10,6 +10,37 @@ namespace db4::objects {
 namespace {
 
 constexpr std::size_t kMaxBatch = 1000;  ///< by the protocol
+/// A provider may give pages without any object while it passes over what was removed; not for ever.
+constexpr std::size_t kMaxEmptyPages = 1000;
+
+/// That a list which goes on comes to an end: every page says where the next begins, names grow.
+class ListProgress {
+ public:
+  explicit ListProgress(std::string_view after) : last_(after) {}
+
+  void check(const S3Listing& part, const std::string& continuation) {
+    for (const ObjectInfo& object : part.page.objects) {
+      if (object.name <= last_) fail("is not in the order of names");
+      last_ = object.name;
+    }
+    if (!part.page.more || !part.page.objects.empty()) {
+      empty_pages_ = 0;
+      return;
+    }
+    if (part.continuation.empty()) fail("goes on and does not say where");
+    if (part.continuation == continuation || ++empty_pages_ == kMaxEmptyPages)
+      fail("goes on and names nothing");
+  }
+
+ private:
+  [[noreturn]] static void fail(const std::string& what) {
+    throw Error(ErrorCode::unavailable, "the S3 provider's list " + what,
+                "repeat it; if it stays so, this provider's lists cannot be relied on");
+  }
+
+  std::string last_;
+  std::size_t empty_pages_ = 0;
+};
 
 }  // namespace
 
@@ -17,6 +48,7 @@ ObjectPage S3Store::list(std::string_view prefix, std::string_view after, std::s
                          const CallOptions& call) {
   require_list_limit(limit);
   ObjectPage page;
+  ListProgress progress(after);
   std::string continuation;
   do {
     // A provider may end a page early; ours is full unless the list ends.
@@ -39,10 +71,7 @@ ObjectPage S3Store::list(std::string_view prefix, std::string_view after, std::s
     const S3Response response = require(request);
     S3Listing part = parse_s3_listing(response.http.body);
     page.more = part.page.more;
-    if (page.more && part.page.objects.empty() && part.continuation.empty()) {
-      throw Error(ErrorCode::unavailable, "the S3 provider's list goes on and does not say where",
-                  "repeat it");
-    }
+    progress.check(part, continuation);
     continuation = std::move(part.continuation);
     std::ranges::move(part.page.objects, std::back_inserter(page.objects));
   } while (page.more && page.objects.size() < limit);
