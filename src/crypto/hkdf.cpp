@@ -1,56 +1,55 @@
+// The interface of OpenSSL 3 hides SHA-256's state, and copies of its contexts allocate: for the texts of one
+// block that are hashed here that would cost more than hashing them.
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "crypto/hkdf.hpp"
 
 #include <db4/error.hpp>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
-#include <memory>
+#include <cstring>
 
 namespace db4::crypto {
 namespace {
 
-constexpr std::size_t kBlockBytes = 64;  // of SHA-256
+constexpr std::size_t kBlockBytes = SHA256_CBLOCK;
+static_assert(kHmacStateBytes == 2 * sizeof(SHA256_CTX));
 
-struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const noexcept { ::EVP_MD_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
-
-void require(bool done) {
-  if (done) return;
+void require(int done) {
+  if (done == 1) return;
   throw Error(ErrorCode::unavailable, "OpenSSL computed no SHA-256",
-              "check that OpenSSL's configuration offers SHA-256 and that memory is left, then repeat");
+              "check that memory is left and that OpenSSL is whole, then repeat");
 }
 
-Context make_context() {
-  static const EVP_MD* const digest = ::EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  Context context(::EVP_MD_CTX_new());
-  require(context != nullptr && digest != nullptr &&
-          ::EVP_DigestInit_ex2(context.get(), digest, nullptr) == 1);
-  return context;
-}
+/// SHA-256 from its beginning, or from a state that was kept. Wiped when it goes.
+class Sha256 {
+ public:
+  Sha256() { require(::SHA256_Init(&state_)); }
+  explicit Sha256(const std::byte* from) noexcept { std::memcpy(&state_, from, sizeof state_); }
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  ~Sha256() { ::OPENSSL_cleanse(&state_, sizeof state_); }
 
-EVP_MD_CTX* thread_context() {
-  thread_local const Context context = make_context();
-  return context.get();
-}
-
-void hash(Pieces first, Pieces then, std::byte* out) {
-  EVP_MD_CTX* const context = thread_context();
-  require(::EVP_DigestInit_ex2(context, nullptr, nullptr) == 1);
-  for (const Pieces pieces : {first, then}) {
-    for (const ByteView piece : pieces) {
-      require(::EVP_DigestUpdate(context, piece.data(), piece.size()) == 1);
-    }
+  void add(ByteView bytes) { require(::SHA256_Update(&state_, bytes.data(), bytes.size())); }
+  void finish(std::span<std::byte, kHashBytes> out) {
+    require(::SHA256_Final(reinterpret_cast<unsigned char*>(out.data()), &state_));
   }
-  require(::EVP_DigestFinal_ex(context, reinterpret_cast<unsigned char*>(out), nullptr) == 1);
-}
+  void keep(std::byte* out) const noexcept { std::memcpy(out, &state_, sizeof state_); }
 
-void fill_pad(WipedArray<kBlockBytes>& pad, ByteView key, std::byte with) {
+ private:
+  SHA256_CTX state_;
+};
+
+void keep_padded_key(ByteView key, std::byte with, std::byte* out) {
+  WipedArray<kBlockBytes> pad;
   std::ranges::fill(pad, with);
   for (std::size_t i = 0; i < key.size(); ++i) pad[i] ^= key[i];
+  Sha256 hash;
+  hash.add(pad);
+  hash.keep(out);
 }
 
 }  // namespace
@@ -61,20 +60,32 @@ bool equal_in_constant_time(ByteView a, ByteView b) noexcept {
   return a.size() == b.size() && ::CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-void hmac_sha256(ByteView key, Pieces pieces, std::span<std::byte, kHashBytes> out) {
+void make_hmac_state(ByteView key, std::span<std::byte, kHmacStateBytes> out) {
   WipedArray<kHashBytes> hashed_key;
   if (key.size() > kBlockBytes) {
-    hash({&key, 1}, {}, hashed_key.data());
+    Sha256 hash;
+    hash.add(key);
+    hash.finish(hashed_key);
     key = hashed_key;
   }
-  WipedArray<kBlockBytes> pad;
+  keep_padded_key(key, std::byte{0x36}, out.data());
+  keep_padded_key(key, std::byte{0x5C}, out.data() + sizeof(SHA256_CTX));
+}
+
+void hmac_sha256(HmacState key, Pieces pieces, std::span<std::byte, kHashBytes> out) {
   WipedArray<kHashBytes> inner;
-  fill_pad(pad, key, std::byte{0x36});
-  const ByteView inner_pad(pad);
-  hash({&inner_pad, 1}, pieces, inner.data());
-  fill_pad(pad, key, std::byte{0x5C});
-  const ByteView inner_hash(inner);
-  hash({&inner_pad, 1}, {&inner_hash, 1}, out.data());
+  Sha256 first(key.data());
+  for (const ByteView piece : pieces) first.add(piece);
+  first.finish(inner);
+  Sha256 second(key.data() + sizeof(SHA256_CTX));
+  second.add(inner);
+  second.finish(out);
+}
+
+void hmac_sha256(ByteView key, Pieces pieces, std::span<std::byte, kHashBytes> out) {
+  WipedArray<kHmacStateBytes> state;
+  make_hmac_state(key, state);
+  hmac_sha256(HmacState(state), pieces, out);
 }
 
 void hkdf_extract(ByteView salt, ByteView secret, std::span<std::byte, kHashBytes> out) {
@@ -82,6 +93,12 @@ void hkdf_extract(ByteView salt, ByteView secret, std::span<std::byte, kHashByte
 }
 
 void hkdf_expand(ByteView pseudorandom_key, ByteView info, std::span<std::byte> out) {
+  WipedArray<kHmacStateBytes> state;
+  make_hmac_state(pseudorandom_key, state);
+  hkdf_expand(HmacState(state), info, out);
+}
+
+void hkdf_expand(HmacState pseudorandom_key, ByteView info, std::span<std::byte> out) {
   if (out.size() > 255 * kHashBytes) {
     throw Error(ErrorCode::invalid_argument, "HKDF was asked for more than 8,160 bytes", "ask for less");
   }

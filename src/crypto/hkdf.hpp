@@ -1,9 +1,10 @@
 #pragma once
-// HMAC-SHA256 (RFC 2104) and HKDF-SHA256 (RFC 5869), by OpenSSL's SHA-256.
+// HMAC-SHA256 (RFC 2104) and HKDF-SHA256 (RFC 5869), over OpenSSL's SHA-256.
 //
-// A kept context of OpenSSL's HMAC would spare two of four compressions, and would keep what is as good as
-// the key in memory that may be swapped out; so the key is taken from where it is kept each time. Hashing one
-// of these short texts costs less than OpenSSL's own HKDF takes to look up what it needs.
+// A record's key costs two HMACs of short texts under one key. OpenSSL's own HKDF takes longer to look up
+// what it needs than to hash them, and a context that it keeps for a key is in memory that may be swapped
+// out. So the state of SHA-256 after the key's block, which is as good as the key, is plain bytes here, kept
+// where its owner keeps keys.
 
 #include "crypto/aes_gcm.hpp"
 
@@ -13,13 +14,20 @@ namespace db4::crypto {
 
 inline constexpr std::size_t kHashBytes = 32;
 
+/// What HMAC makes of a key before it sees a text: as secret as the key.
+inline constexpr std::size_t kHmacStateBytes = 224;
+using HmacState = std::span<const std::byte, kHmacStateBytes>;
+void make_hmac_state(ByteView key, std::span<std::byte, kHmacStateBytes> out);
+
 /// Of the pieces in order, into `out`. Throws unavailable where OpenSSL fails. Thread rule: any.
+void hmac_sha256(HmacState key, Pieces pieces, std::span<std::byte, kHashBytes> out);
 void hmac_sha256(ByteView key, Pieces pieces, std::span<std::byte, kHashBytes> out);
 
 /// RFC 5869, section 2.2. An empty salt is one of 32 zeros.
 void hkdf_extract(ByteView salt, ByteView secret, std::span<std::byte, kHashBytes> out);
 
 /// RFC 5869, section 2.3. Throws invalid_argument for more than 255 * 32 bytes.
+void hkdf_expand(HmacState pseudorandom_key, ByteView info, std::span<std::byte> out);
 void hkdf_expand(ByteView pseudorandom_key, ByteView info, std::span<std::byte> out);
 
 /// Takes as long for all bytes of one length; false for different lengths.

@@ -41,7 +41,7 @@ constexpr std::array<std::byte, kNonceBytes> kMessageNonce{};
 }
 
 // HKDF-Expand for one block: `label`, what the header says of the form (format to detail), the salt.
-void derive(KeyView pseudorandom_key, std::string_view label, ByteView header,
+void derive(HmacState pseudorandom_key, std::string_view label, ByteView header,
             std::span<std::byte, kHashBytes> out) {
   constexpr std::size_t kFormBytes = kKeyIdAt - kFormatAt;
   std::array<std::byte, kKeyLabel.size() + kFormBytes + kSaltBytes> info{};
@@ -97,8 +97,10 @@ std::optional<KeyId> key_id_from_text(std::string_view text) {
 }
 
 SealKey::SealKey(const KeyId& id, KeyView data_key)
-    : id_(id), pseudorandom_key_(kKeyBytes, [&](std::span<std::byte> out) {
-        hkdf_extract(as_bytes(kExtractSalt), data_key, out.first<kKeyBytes>());
+    : id_(id), pseudorandom_key_(kHmacStateBytes, [&](std::span<std::byte> out) {
+        WipedArray<kHashBytes> extracted;
+        hkdf_extract(as_bytes(kExtractSalt), data_key, extracted);
+        make_hmac_state(extracted, out.first<kHmacStateBytes>());
       }) {}
 
 EncodedContext::EncodedContext(const SealContext& context) {

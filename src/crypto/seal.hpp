@@ -38,7 +38,9 @@ class SealKey {
   /// Takes nothing of `data_key` but what HKDF-Extract makes of it.
   SealKey(const KeyId& id, KeyView data_key);
   [[nodiscard]] const KeyId& id() const noexcept { return id_; }
-  [[nodiscard]] KeyView pseudorandom_key() const noexcept { return pseudorandom_key_.key(); }
+  [[nodiscard]] HmacState pseudorandom_key() const noexcept {
+    return pseudorandom_key_.view().first<kHmacStateBytes>();
+  }
 
  private:
   KeyId id_;
