@@ -136,6 +136,26 @@ TEST_F(SealTest, OpensUnderItsKeyOnly) {
   EXPECT_EQ(error_of([&] { open_with(same_bytes, sealed); }), ErrorCode::corrupt);
 }
 
+TEST_F(SealTest, TheHeaderMustCommitToTheKeyEvenWhereTheTagIsRight) {
+  std::array<std::byte, kSealedHeaderBytes> header{};
+  WipedArray<kKeyBytes> record_key;
+  make_header_and_key(key_, {}, header, record_key);
+  const auto sealed_with = [&] {
+    const EncodedContext context(kContext);
+    const std::array<ByteView, 2> bound{ByteView(header), context.bytes()};
+    const Bytes plaintext = pattern(20);
+    const ByteView piece = plaintext;
+    Bytes sealed(20 + kSealOverhead);
+    std::ranges::copy(header, sealed.begin());
+    aes_gcm_seal(record_key, std::array<std::byte, kNonceBytes>{}, bound, {&piece, 1},
+                 std::span(sealed).subspan(kSealedHeaderBytes));
+    return sealed;
+  };
+  EXPECT_EQ(open(sealed_with()), pattern(20));
+  header.back() ^= std::byte{1};
+  EXPECT_EQ(open_error(sealed_with()), ErrorCode::corrupt);
+}
+
 TEST_F(SealTest, PartsOfTwoMessagesMakeNoThird) {
   const Bytes first = seal(pattern(64));
   const Bytes second = seal(pattern(64));
