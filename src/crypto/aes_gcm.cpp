@@ -100,4 +100,10 @@ bool aes_gcm_open(KeyView key, NonceView nonce, Pieces associated, ByteView seal
   return right;
 }
 
+void aes_gcm_forget_key() {
+  const std::array<std::byte, kKeyBytes> no_key{};
+  const std::array<std::byte, kNonceBytes> nonce{};
+  for (const bool encrypt : {true, false}) begin(encrypt, no_key, nonce, {});
+}
+
 }  // namespace db4::crypto

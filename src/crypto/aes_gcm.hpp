@@ -30,4 +30,8 @@ void aes_gcm_seal(KeyView key, NonceView nonce, Pieces associated, Pieces plaint
 [[nodiscard]] bool aes_gcm_open(KeyView key, NonceView nonce, Pieces associated, ByteView sealed,
                                 std::span<std::byte> out);
 
+/// Takes the last key out of this thread's contexts. For keys that serve more than one record: what else a
+/// key leaves behind is overwritten by the next, or wiped when the thread ends.
+void aes_gcm_forget_key();
+
 }  // namespace db4::crypto

@@ -179,6 +179,7 @@ void wrap_key(KeyView data_key, const RingId& ring, RingKey& into, const RingKey
   const ByteView bound = as_bytes(context);
   const ByteView plaintext = data_key;
   aes_gcm_seal(keys.wrapping(), nonce, {&bound, 1}, {&plaintext, 1}, wrapped.subspan(kNonceBytes));
+  aes_gcm_forget_key();
 }
 
 GuardedBytes unwrap_key(const RingKey& key, const RingId& ring, const RingKeys& keys) {
@@ -186,8 +187,10 @@ GuardedBytes unwrap_key(const RingKey& key, const RingId& ring, const RingKeys& 
   const std::string context = wrap_context(ring, key.id);
   const ByteView bound = as_bytes(context);
   return {kKeyBytes, [&](std::span<std::byte> out) {
-            if (!aes_gcm_open(keys.wrapping(), wrapped.first<kNonceBytes>(), {&bound, 1},
-                              wrapped.subspan(kNonceBytes), out)) {
+            const bool right = aes_gcm_open(keys.wrapping(), wrapped.first<kNonceBytes>(), {&bound, 1},
+                                            wrapped.subspan(kNonceBytes), out);
+            aes_gcm_forget_key();
+            if (!right) {
               throw_corrupt("the key " + to_text(key.id) + " in the key ring is damaged");
             }
           }};
