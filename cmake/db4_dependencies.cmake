@@ -13,7 +13,8 @@ endif()
 # find_package(db4) files and db4.pc. (RocksDB's own CMake files ask for the development files of all that
 # RocksDB links.)
 set(DB4_PKG_MODULES "rocksdb >= 7.8" "sqlite3 >= 3.40" "libzstd >= 1.5" "libdeflate >= 1.14" "openssl >= 3.0"
-                    "simdjson >= 3.0" "libcurl >= 7.88" "pugixml >= 1.12" "hiredis >= 0.14" "libpq >= 14.0")
+                    "simdjson >= 3.0" "libcurl >= 7.88" "pugixml >= 1.12" "hiredis >= 0.14" "libpq >= 14.0"
+                    "libsodium >= 1.0.18")
 
 find_package(PkgConfig REQUIRED)
 set(DB4_PRIVATE_DEPENDENCIES "")

@@ -6,8 +6,8 @@
 #
 # Without --quick at most a quarter of an hour on two cores; --quick takes some two minutes, --tiny shows that all runs.
 # --dir: where the databases go (the system's temporary folder): on the disk you care about, with 10 GB free for the full
-# run. --only: hot_reads, tier_reads, warm_hits, writes, lifecycle, ten_million, engines, object_store or shared; may be
-# given several times. The last two start servers, and run only where they are named.
+# run. --only: hot_reads, tier_reads, warm_hits, writes, lifecycle, ten_million, engines, seal, object_store or shared; may
+# be given several times. The last two start servers, and run only where they are named.
 # --json: all results in one file; --html: one page that needs no network; --markdown: the tables.
 quick=() parent=${TMPDIR:-/tmp} only=() outputs=()
 while [ $# -gt 0 ]; do
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 source "$(dirname "$0")/common.sh"
-[ ${#only[@]} -gt 0 ] || only=(hot_reads tier_reads warm_hits writes lifecycle ten_million engines)
+[ ${#only[@]} -gt 0 ] || only=(hot_reads tier_reads warm_hits writes lifecycle ten_million engines seal)
 
 say "Packages"
 scripts/packages.sh build bench

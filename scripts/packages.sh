@@ -8,10 +8,10 @@ set -euo pipefail
 
 declare -A sets=(
   [build]="g++ cmake ninja-build ccache pkg-config librocksdb-dev libsqlite3-dev libzstd-dev libdeflate-dev libssl-dev
-           libsimdjson-dev libcurl4-openssl-dev libpugixml-dev libhiredis-dev libpq-dev nlohmann-json3-dev libcli11-dev
-           libtomlplusplus-dev"
-  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 groff-base python3 jq zsh fish redis-server openssl
-          postgresql"
+           libsimdjson-dev libcurl4-openssl-dev libpugixml-dev libhiredis-dev libpq-dev libsodium-dev nlohmann-json3-dev
+           libcli11-dev libtomlplusplus-dev"
+  [test]="libgtest-dev libgmock-dev zstd gzip binutils clang-14 groff-base python3 python3-cryptography jq zsh fish
+          redis-server openssl postgresql"
   [browser]="chromium"
   [servers]="radosgw ceph-mon ceph-osd ceph-common ceph-base swift-proxy swift-account swift-container swift-object
              memcached s3cmd rclone"

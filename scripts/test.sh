@@ -70,7 +70,7 @@ run_suite() {
 
 launcher=()
 suites=()
-for folder in base kv codec net catalog objects hot warm cold tiering invalidation store report; do
+for folder in base kv codec crypto net catalog objects hot warm cold tiering invalidation store report; do
   if compgen -G "tests/$folder/*.cpp" >/dev/null; then suites+=("$folder"); fi
 done
 
@@ -134,11 +134,11 @@ among() {
 
 if [ "$sanitizers" = yes ]; then
   export DB4_TEST_STEPS=${DB4_TEST_SANITIZED_STEPS:-3000} DB4_TEST_KILLS=0
-  among kv codec catalog objects hot warm cold invalidation store
+  among kv codec crypto catalog objects hot warm cold invalidation store
   sanitize asan address,undefined "${chosen[@]}"
   # Debian's RocksDB and SQLite are not instrumented: what they do among themselves is not ours to judge.
   export TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp"
-  among base kv objects hot warm cold tiering invalidation store
+  among base kv crypto objects hot warm cold tiering invalidation store
   sanitize tsan thread "${chosen[@]}"
 fi
 

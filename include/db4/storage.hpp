@@ -9,13 +9,17 @@
 #include <db4/config.hpp>
 #include <db4/doctor.hpp>
 #include <db4/document.hpp>
+#include <db4/encrypted_storage_wrapper.hpp>
+#include <db4/encryption.hpp>
 #include <db4/error.hpp>
 #include <db4/hot_storage.hpp>
 #include <db4/invalidation.hpp>
 #include <db4/invalidation_event.hpp>
 #include <db4/json_check.hpp>
+#include <db4/key_store.hpp>
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
+#include <db4/master_key.hpp>
 #include <db4/multipart.hpp>
 #include <db4/object_operation.hpp>
 #include <db4/object_store.hpp>
@@ -26,6 +30,7 @@
 #include <db4/random.hpp>
 #include <db4/rebuild.hpp>
 #include <db4/redis_channel.hpp>
+#include <db4/sealing.hpp>
 #include <db4/secret.hpp>
 #include <db4/stats.hpp>
 #include <db4/subscription.hpp>

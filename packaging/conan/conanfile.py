@@ -53,6 +53,7 @@ class Db4StorageConan(ConanFile):
         self.requires("libcurl/[>=7.88 <9]")
         self.requires("pugixml/[>=1.12 <2]")
         self.requires("hiredis/[>=0.14 <2]")
+        self.requires("libsodium/[>=1.0.18 <2]")
         if self.options.tools:
             self.requires("cli11/[>=2.1 <3]")
             self.requires("tomlplusplus/[>=3.2 <4]")

@@ -1,5 +1,5 @@
 #pragma once
-// Hashes and checksums. None of them is a secret's guard: for that see src/crypto/ when it comes.
+// Hashes and checksums. None of them is a secret's guard: for that see src/crypto/.
 
 #include <db4/types.hpp>
 

@@ -13,6 +13,7 @@
 #include <pugixml.hpp>
 #include <rocksdb/version.h>
 #include <simdjson.h>
+#include <sodium.h>
 #include <sqlite3.h>
 #include <zstd.h>
 
@@ -72,12 +73,14 @@ std::vector<LibraryVersion> library_versions() {
       {"libdeflate", LIBDEFLATE_VERSION_STRING, "", "compression (gzip)"},
       {"simdjson", DB4_TEXT(SIMDJSON_VERSION), "",
        "JSON (" + std::string(simdjson::get_active_implementation()->name()) + ")"},
-      {"openssl", kOpensslCompiled, OpenSSL_version(OPENSSL_VERSION_STRING), "SHA-256, MD5, TLS"},
+      {"openssl", kOpensslCompiled, OpenSSL_version(OPENSSL_VERSION_STRING),
+       "SHA-256, MD5, TLS, AES-256-GCM"},
       {"curl", LIBCURL_VERSION, curl_version_info(CURLVERSION_NOW)->version, "HTTP"},
       {"pugixml", pugixml_compiled(), "", "XML"},
       {"libpq", DB4_TEXT(PG_MAJORVERSION_NUM) "." + std::to_string(PG_VERSION_NUM % 10000), libpq_version(),
        "hot engine (PostgreSQL)"},
       {"hiredis", kHiredisCompiled, "", "Redis's protocol"},
+      {"libsodium", SODIUM_VERSION_STRING, sodium_version_string(), "Argon2id, memory for keys"},
   };
 }
 

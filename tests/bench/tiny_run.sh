@@ -15,7 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../support/servers/postgres.sh"
 trap 'postgres_stop "$work/postgres"; rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-names=(hot_reads tier_reads warm_hits writes lifecycle ten_million engines object_store)
+names=(hot_reads tier_reads warm_hits writes lifecycle ten_million engines seal object_store)
 chmod 755 "$work"
 if postgres_start "$work/postgres"; then
   export DB4_TEST_POSTGRES_URL=$postgres_url

@@ -13,7 +13,7 @@ execute_process(COMMAND "${DB4}" --version OUTPUT_VARIABLE text COMMAND_ERROR_IS
 string(REGEX MATCH "^[^\n]*" first "${text}")
 expect("the first line" "${first}" "db4 ${VERSION}")
 foreach(label build sanitizers hot warm cold compression rocksdb sqlite zstd libdeflate simdjson openssl curl pugixml
-        hiredis libpq crc32c)
+        hiredis libpq libsodium crc32c)
   if(NOT text MATCHES "\n  ${label} +[^ \n]")
     message(FATAL_ERROR "db4 --version says nothing of ${label}: ${text}")
   endif()

@@ -29,7 +29,7 @@ depends() {
 }
 library=${names[2]}
 depends "$library" librocksdb libsqlite3-0 libzstd1 libdeflate0 libssl3 libsimdjson libcurl4 libpugixml1v5 \
-  libhiredis0.14 libpq5 libc6
+  libhiredis0.14 libpq5 libsodium23 libc6
 depends libdb4-storage-dev "$library \(= " nlohmann-json3-dev
 depends db4-tools "$library \(= " "libstdc\+\+6"
 for file in "$packages"/*.deb; do

@@ -14,7 +14,8 @@ endif()
 set(known "nlohmann_json|nlohmann-json|nlohmann_json" "rocksdb|rocksdb|rocksdb" "sqlite3|sqlite3|sqlite3"
           "libzstd|zstd|zstd" "libdeflate|libdeflate|libdeflate" "openssl|openssl|openssl"
           "simdjson|simdjson|simdjson" "libcurl|curl|libcurl" "pugixml|pugixml|pugixml" "hiredis|hiredis|hiredis"
-          "libpq|libpq|libpq" "CLI11|cli11|cli11" "tomlplusplus|tomlplusplus|tomlplusplus")
+          "libpq|libpq|libpq" "libsodium|libsodium|libsodium"
+          "CLI11|cli11|cli11" "tomlplusplus|tomlplusplus|tomlplusplus")
 
 # found(FILE RESULT): the libraries a CMake file asks for, by find_package or pkg-config.
 function(found file result)

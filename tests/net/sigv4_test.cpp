@@ -2,11 +2,11 @@
 #include "net/sigv4.hpp"
 
 #include "base/hash.hpp"
+#include "support/vectors.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -22,17 +22,6 @@ std::string read(const fs::path& file) {
   std::ostringstream out;
   out << in.rdbuf();
   return out.str();
-}
-
-fs::path vectors() {
-  const char* given = std::getenv("DB4_VECTORS");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  if (given != nullptr) return given;
-  // Beside the checkout, or beside the folder that has it.
-  for (const char* up : {"..", "../.."}) {
-    const fs::path found = fs::path(DB4_SOURCE_DIR) / up / "shared" / "data" / "vectors";
-    if (fs::exists(found)) return found;
-  }
-  return fs::path(DB4_SOURCE_DIR) / ".." / "shared" / "data" / "vectors";
 }
 
 std::string url_decoded(std::string_view text) {
@@ -144,8 +133,8 @@ void check_case(const fs::path& folder) {
 }
 
 TEST(SigV4, PublishedVectors) {
-  const fs::path folder = vectors() / "sigv4";
-  if (!fs::exists(folder)) GTEST_SKIP() << "the published vectors are not at hand: name them in DB4_VECTORS";
+  const fs::path folder = testing::vectors() / "sigv4";
+  if (!fs::exists(folder)) GTEST_SKIP() << testing::kNoVectors;
   int cases = 0;
   for (const auto& entry : fs::directory_iterator(folder)) {
     check_case(entry.path());

@@ -87,7 +87,7 @@ TEST_F(BuildInfoTest, NamesTheLibrariesThatAreLoaded) {
   EXPECT_THAT(info_.libraries, Contains(Field(&LibraryVersion::running, sqlite3_libversion())));
   EXPECT_THAT(info_.libraries, Contains(Field(&LibraryVersion::running, ZSTD_versionString())));
   for (const char* name : {"rocksdb", "sqlite", "zstd", "libdeflate", "simdjson", "openssl", "curl",
-                           "pugixml", "hiredis", "libpq"})
+                           "pugixml", "hiredis", "libpq", "libsodium"})
     EXPECT_THAT(info_.libraries, Contains(Field(&LibraryVersion::name, name)));
 }
 
