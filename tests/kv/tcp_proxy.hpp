@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace db4::kv::testing {
@@ -68,8 +69,7 @@ class TcpProxy {
   /// In all that clients send from now on; both of one length.
   void rewrite(std::string from, std::string to) {
     const std::lock_guard lock(mutex_);
-    rewritten_ = std::move(from);
-    replacement_ = std::move(to);
+    rewritten_.emplace_back(std::move(from), std::move(to));
   }
   /// What the server sends and holds `text` does not reach the client; empty: all of it does again.
   void swallow(std::string text) {
@@ -116,10 +116,11 @@ class TcpProxy {
   }
   void rewrite_in(char* bytes, std::size_t size) {
     const std::lock_guard lock(mutex_);
-    if (rewritten_.empty()) return;
     const std::string_view text(bytes, size);
-    for (std::size_t at = 0; (at = text.find(rewritten_, at)) != std::string_view::npos;) {
-      at += replacement_.copy(bytes + at, replacement_.size());
+    for (const auto& [from, to] : rewritten_) {
+      for (std::size_t at = 0; (at = text.find(from, at)) != std::string_view::npos;) {
+        at += to.copy(bytes + at, to.size());
+      }
     }
   }
   bool swallows(std::string_view bytes) {
@@ -186,8 +187,7 @@ class TcpProxy {
   std::condition_variable changed_;
   std::string text_;
   std::deque<Cut> to_cut_;
-  std::string rewritten_;
-  std::string replacement_;
+  std::vector<std::pair<std::string, std::string>> rewritten_;
   std::string swallowed_;
   bool released_ = false;
   bool delivered_ = false;
