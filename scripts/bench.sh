@@ -6,8 +6,8 @@
 #
 # Without --quick at most a quarter of an hour on two cores; --quick takes some two minutes, --tiny shows that all runs.
 # --dir: where the databases go (the system's temporary folder): on the disk you care about, with 10 GB free for the full
-# run. --only: hot_reads, tier_reads, warm_hits, writes, lifecycle, ten_million, engines, seal, object_store or shared; may
-# be given several times. The last two start servers, and run only where they are named.
+# run. --only: hot_reads, tier_reads, warm_hits, writes, lifecycle, ten_million, engines, seal, object_store, shared or
+# invalidation; may be given several times. The last three start servers, and run only where they are named.
 # --json: all results in one file; --html: one page that needs no network; --markdown: the tables.
 quick=() parent=${TMPDIR:-/tmp} only=() outputs=()
 while [ $# -gt 0 ]; do
@@ -63,7 +63,7 @@ for name in "${only[@]}"; do
   [ -x "build/release/bin/db4_bench_$name" ] || { echo "bench.sh: there is no benchmark '$name'" >&2; exit 2; }
   say "$name"
   [ "$name" != object_store ] || start_server
-  [ "$name" != shared ] || start_postgres
+  case "$name" in shared | invalidation) start_postgres ;; esac
   "build/release/bin/db4_bench_$name" "${quick[@]}" --dir "$results" --json "$results/$name.json"
   files+=("$results/$name.json")
 done

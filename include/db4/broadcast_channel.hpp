@@ -28,6 +28,7 @@ struct BroadcastStats {
   std::uint64_t receiver_errors = 0;  ///< exceptions that came out of receivers
   std::uint64_t receivers = 0;        ///< subscribed through this channel now
   std::uint64_t queued = 0;           ///< waiting for them now
+  bool polls = false;  ///< it asks its server at an interval, because that does not tell by itself
 };
 
 /// What a channel calls, one call at a time for each subscription, without a lock held. What throws is

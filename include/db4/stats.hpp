@@ -83,6 +83,7 @@ struct MoveStats {
 /// What this node told others of its changes, and heard of theirs (docs/consistency.md).
 struct InvalidationStats {
   std::string channel = {};          ///< empty: none, and nothing is told
+  bool polls = false;                ///< the channel asks at an interval: its server does not tell by itself
   std::uint64_t sent = 0;            ///< events that the channel took
   std::uint64_t received = 0;        ///< of other nodes
   std::uint64_t missed = 0;          ///< ranges of events that may not have arrived

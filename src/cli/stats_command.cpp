@@ -156,7 +156,8 @@ class StatsText {
           {"claims", count(moves, "claims") + ", others had " + count(moves, "lost_claims") + " before"});
     }
     if (const std::string channel = news.value("channel", ""); !channel.empty()) {
-      rows.push_back({"channel", escape(channel) + ", " + count(news, "nodes") + " others heard of"});
+      rows.push_back({"channel", escape(channel) + (news.value("polls", false) ? ", polled" : "") + ", " +
+                                     count(news, "nodes") + " others heard of"});
       rows.push_back({"events", count(news, "sent") + " sent, " + count(news, "received") + " received, " +
                                     count(news, "waiting") + " waiting"});
       rows.push_back({"missed", count(news, "missed") + ", " + count(news, "recovered") + " recovered"});

@@ -1,5 +1,6 @@
 #include "base/base64.hpp"
 #include "base/file_descriptor.hpp"
+#include "invalidation/postgres_table.hpp"
 #include "invalidation/receivers.hpp"
 #include "kv/postgres_connection.hpp"
 
@@ -36,7 +37,13 @@ constexpr std::chrono::milliseconds kPublishTime = kMaxPublishWait * 9 / 10;
 /// Before a connection is made anew: drawn between half a bound and the bound, which doubles up to the last.
 constexpr std::chrono::milliseconds kFirstPause = 50ms;
 constexpr std::chrono::milliseconds kLongestPause = 5s;
-constexpr std::size_t kMaxChannelBytes = 63;
+constexpr std::size_t kMaxNameBytes = 63;
+/// What a server refuses LISTEN with, and what belongs to it, where it does not have it:
+/// feature_not_supported, syntax_error, undefined_function.
+constexpr std::array<std::string_view, 3> kNotThere = {"0A000", "42601", "42883"};
+
+/// How messages go between this channel and the others, as far as is known yet.
+enum class Mode { unknown, told, polled };
 
 MonotonicTime monotonic() { return system_clock()->monotonic(); }
 
@@ -82,9 +89,20 @@ Error in_own_words(const kv::PostgresRefusal& refusal) {
             "end the sessions that hold up the server's queue of notifications, or make room there"};
   }
   if (refusal.state() == "42501") {
-    return {refusal.code(), refusal.problem(), "grant the role of url EXECUTE on the function pg_notify"};
+    return {refusal.code(), refusal.problem(),
+            "grant the role of url EXECUTE on the function pg_notify; or, where nodes poll, CREATE on the "
+            "schema, or all rights on the table"};
+  }
+  if (refusal.state() == "3F000") {
+    return {ErrorCode::invalid_argument, refusal.problem(), "create the schema, or name another"};
   }
   return in_own_words(static_cast<const Error&>(refusal));
+}
+
+bool legal_name(const std::string& name) {
+  return name.size() <= kMaxNameBytes && std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+         });
 }
 
 PostgresChannelOptions checked(PostgresChannelOptions options) {
@@ -97,14 +115,15 @@ PostgresChannelOptions checked(PostgresChannelOptions options) {
   } catch (const Error& error) {
     throw Error(error.code(), in_own_words(error.problem()), in_own_words(error.advice()));
   }
-  const bool legal =
-      !options.channel.empty() && options.channel.size() <= kMaxChannelBytes &&
-      std::ranges::all_of(options.channel, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-      });
-  if (!legal) refuse("channel is no name of a channel", "use 1 to 63 letters, digits and underscores");
+  if (options.channel.empty() || !legal_name(options.channel)) {
+    refuse("channel is no name of a channel", "use 1 to 63 letters, digits and underscores");
+  }
+  if (!legal_name(options.schema)) {
+    refuse("schema is no name of a schema", "use 1 to 63 letters, digits and underscores");
+  }
   if (options.connect_timeout <= 0ms) refuse("connect_timeout is not positive", "set it above 0");
   if (options.timeout <= 0ms) refuse("timeout is not positive", "set it above 0");
+  if (options.poll_interval <= 0ms) refuse("poll_interval is not positive", "set it above 0");
   invalidation::require_max_queued(options.max_queued);
   return options;
 }
@@ -145,26 +164,43 @@ struct PostgresBroadcastChannel::State {
       : options(checked(std::move(its_options))),
         name(options.channel + " at " + kv::postgres_place(options.url)),
         receivers(options.max_queued),
-        listen{"", "LISTEN \"" + options.channel + "\""} {}
+        table(options.schema, options.channel, kKept),
+        listen{"", "LISTEN \"" + options.channel + "\""},
+        unlisten{"", "UNLISTEN \"" + options.channel + "\""},
+        mode(options.notify ? Mode::unknown : Mode::polled) {}
 
   std::size_t publish(std::span<const std::string> messages);
   void send(std::span<const std::string> messages, MonotonicTime deadline);
+  void notify_all(std::span<const std::string> messages, MonotonicTime deadline);
   void start_listening(const std::shared_ptr<invalidation::Inbox>& inbox);
   [[noreturn]] void fail_closed() const;
   void run();
   void hear(bool heard_before);
+  void say_listening(bool heard_before);
+  void hear_notifications(PostgresConnection& connection);
+  void hear_polling(PostgresConnection& connection, std::int64_t position);
+  Mode try_listen(PostgresConnection& connection, MonotonicTime deadline);
+  Mode mode_of_publisher(MonotonicTime deadline);
+  void expect_echo(const std::string& payload);
+  void take_echo(const std::string& payload);
+  [[nodiscard]] bool echo_overdue();
+  bool wait_closing(int socket, std::chrono::milliseconds time);
   void close();
 
   const PostgresChannelOptions options;
   const std::string name;
   invalidation::Receivers receivers;
   const PostgresStatement notify{"db4_notify", "SELECT pg_notify($1, m) FROM unnest($2::text[]) AS m"};
+  const invalidation::PostgresMessageTable table;
   const PostgresStatement listen;
+  const PostgresStatement unlisten;
   const PostgresStatement stay{"", "SET idle_session_timeout = 0"};
+  const PostgresStatement session{"", "SELECT pg_backend_pid()"};
   const PostgresStatement listened{"", "SELECT pg_listening_channels()"};
   const FileDescriptor closing = make_event();  ///< readable once the channel is closed: ends every wait
   std::atomic<std::uint64_t> published = 0;
   std::atomic<std::uint64_t> refused = 0;
+  std::atomic<Mode> mode;
   std::once_flag joined;
 
   std::mutex mutex;
@@ -172,11 +208,14 @@ struct PostgresBroadcastChannel::State {
   bool closed = false;
   bool publishing = false;  ///< a call of publish has `publisher`
   std::unique_ptr<PostgresConnection> publisher;
+  bool publisher_tried = false;  ///< it was asked for the mode
   std::thread reader;
-  bool listening = false;  ///< LISTEN is in effect
+  bool listening = false;  ///< LISTEN is in effect, or the table is looked at
   bool wanted = false;     ///< somebody waits for that: no pause now
   std::uint64_t failures = 0;
   std::optional<Error> failure;  ///< the last one
+  std::string echo;              ///< a payload that was published and must be heard here; empty: none
+  MonotonicTime echo_due{};
 };
 
 std::size_t PostgresBroadcastChannel::State::publish(std::span<const std::string> messages) {
@@ -211,9 +250,6 @@ std::size_t PostgresBroadcastChannel::State::publish(std::span<const std::string
 }
 
 void PostgresBroadcastChannel::State::send(std::span<const std::string> messages, MonotonicTime deadline) {
-  std::vector<std::string> payloads;
-  payloads.reserve(messages.size());
-  for (const std::string& message : messages) payloads.push_back(encode(message, payloads.size()));
   try {
     // One that ended while nothing was sent is found out about before something is.
     try {
@@ -224,17 +260,65 @@ void PostgresBroadcastChannel::State::send(std::span<const std::string> messages
     if (!publisher) {
       const auto connect_deadline = std::min(deadline, monotonic() + options.connect_timeout);
       // The server gives up when we do: what is late is not sent again while it may still come.
+      publisher_tried = false;
       publisher = std::make_unique<PostgresConnection>(
           connection_options(options, std::min(options.timeout, kPublishTime)), connect_deadline,
           closing.get());
     }
-    publisher->run(notify, {options.channel, kv::postgres_text_array(payloads)},
-                   std::min(deadline, monotonic() + options.timeout));
+    const MonotonicTime until = std::min(deadline, monotonic() + options.timeout);
+    if (mode_of_publisher(until) == Mode::polled) {
+      table.append(*publisher, messages, until);
+    } else {
+      notify_all(messages, until);
+    }
   } catch (const kv::PostgresRefusal& refusal) {
     throw in_own_words(refusal);
   } catch (const Error& error) {
     publisher.reset();
     throw in_own_words(error);
+  }
+}
+
+void PostgresBroadcastChannel::State::notify_all(std::span<const std::string> messages,
+                                                 MonotonicTime deadline) {
+  std::vector<std::string> payloads;
+  payloads.reserve(messages.size());
+  for (const std::string& message : messages) payloads.push_back(encode(message, payloads.size()));
+  expect_echo(payloads.front());
+  try {
+    publisher->run(notify, {options.channel, kv::postgres_text_array(payloads)}, deadline);
+  } catch (...) {
+    take_echo(payloads.front());
+    throw;
+  }
+}
+
+/// Who only publishes must find out as well, or he would tell those who poll. Where each statement gets
+/// another session, it stays open: there nobody can listen, but anybody publish.
+Mode PostgresBroadcastChannel::State::mode_of_publisher(MonotonicTime deadline) {
+  if (mode == Mode::unknown && !publisher_tried) {
+    const Mode found = try_listen(*publisher, deadline);
+    if (found != Mode::polled) publisher->run(unlisten, {}, deadline);
+    publisher_tried = true;
+    if (found != Mode::unknown) mode = found;
+  }
+  return mode;
+}
+
+/// Whether LISTEN takes effect; unknown: there is no telling, since the statements met different sessions.
+Mode PostgresBroadcastChannel::State::try_listen(PostgresConnection& connection, MonotonicTime deadline) {
+  try {
+    connection.add(listen);
+    connection.add(session);
+    const auto before = connection.run(deadline);
+    connection.add(listened);
+    connection.add(session);
+    const auto after = connection.run(deadline);
+    if (after[0].rows() > 0) return Mode::told;
+    return before[1].value(0, 0) == after[1].value(0, 0) ? Mode::polled : Mode::unknown;
+  } catch (const kv::PostgresRefusal& refusal) {
+    if (std::ranges::find(kNotThere, refusal.state()) == kNotThere.end()) throw;
+    return Mode::polled;
   }
 }
 
@@ -312,33 +396,94 @@ void PostgresBroadcastChannel::State::hear(bool heard_before) {
   } catch (const kv::PostgresRefusal&) {
     // PostgreSQL before 14 has no such setting, and nothing that ends an idle session either.
   }
-  connection.run(listen, {}, deadline);
-  // Some databases take LISTEN and do nothing; and what stands in between may give each statement another
-  // session.
-  if (connection.run(listened, {}, deadline).rows() == 0) {
+  const Mode found = mode == Mode::polled ? Mode::polled : try_listen(connection, deadline);
+  if (found == Mode::unknown) {
     throw Error(ErrorCode::unsupported, "LISTEN has no effect on the channel " + name,
-                "use a database that has NOTIFY, and a pooler that pools sessions or none");
+                "use a pooler that pools sessions, or none; or set notify = false on all nodes");
   }
+  mode = found;
+  if (found == Mode::polled) {
+    const std::int64_t position = table.newest(connection, deadline);
+    say_listening(heard_before);
+    hear_polling(connection, position);
+  } else {
+    say_listening(heard_before);
+    hear_notifications(connection);
+  }
+}
+
+void PostgresBroadcastChannel::State::say_listening(bool heard_before) {
   if (heard_before) receivers.post_lost();
-  {
-    const std::lock_guard lock(mutex);
-    listening = true;
-    changed.notify_all();
-  }
-  std::array<pollfd, 2> descriptors = {{{.fd = connection.socket(), .events = POLLIN, .revents = 0},
-                                        {.fd = closing.get(), .events = POLLIN, .revents = 0}}};
-  while (descriptors[1].revents == 0) {
+  const std::lock_guard lock(mutex);
+  listening = true;
+  echo.clear();
+  changed.notify_all();
+}
+
+void PostgresBroadcastChannel::State::hear_notifications(PostgresConnection& connection) {
+  do {
     // First what came together with the answer to LISTEN.
     for (const std::string& payload : connection.take_notifications()) {
+      take_echo(payload);
       if (const auto message = decode(payload)) {
         receivers.post(std::span(&*message, 1));
       } else {
         receivers.post_lost();
       }
     }
-    while (::poll(descriptors.data(), descriptors.size(), -1) < 0 && errno == EINTR) {
+    if (echo_overdue()) {
+      throw Error(ErrorCode::unavailable, "what is published on the channel " + name + " is not heard",
+                  "use a pooler that pools sessions, or none; or set notify = false on all nodes");
+    }
+  } while (!wait_closing(connection.socket(), options.timeout));
+}
+
+/// What came while the connection was away could be read, but who says that it is still the same server: so
+/// `position` is the newest one, and on_lost was called.
+void PostgresBroadcastChannel::State::hear_polling(PostgresConnection& connection, std::int64_t position) {
+  while (!wait_closing(-1, options.poll_interval)) {
+    bool more = true;
+    while (more) {
+      const auto page = table.read(connection, position, monotonic() + options.timeout);
+      if (page.lost) receivers.post_lost();
+      for (const std::string& message : page.messages) {
+        if (message.empty() || message.size() > kMaxBroadcastMessageBytes) {
+          receivers.post_lost();  // by somebody else
+        } else {
+          receivers.post(std::span(&message, 1));
+        }
+      }
+      more = page.more;
     }
   }
+}
+
+/// A session that listens hears what is published by itself: where it does not, it listens no more.
+void PostgresBroadcastChannel::State::expect_echo(const std::string& payload) {
+  const std::lock_guard lock(mutex);
+  if (!listening || !echo.empty()) return;
+  echo = payload;
+  echo_due = monotonic() + 2 * options.timeout;
+}
+
+void PostgresBroadcastChannel::State::take_echo(const std::string& payload) {
+  const std::lock_guard lock(mutex);
+  if (payload == echo) echo.clear();
+}
+
+bool PostgresBroadcastChannel::State::echo_overdue() {
+  const std::lock_guard lock(mutex);
+  return !echo.empty() && monotonic() > echo_due;
+}
+
+/// Waits for so long, or until `socket` can be read (-1: none); whether the channel is closed.
+bool PostgresBroadcastChannel::State::wait_closing(int socket, std::chrono::milliseconds time) {
+  std::array<pollfd, 2> descriptors = {{{.fd = socket, .events = POLLIN, .revents = 0},
+                                        {.fd = closing.get(), .events = POLLIN, .revents = 0}}};
+  const auto milliseconds = static_cast<int>(std::min<std::int64_t>(time.count(), 1'000'000));
+  while (::poll(descriptors.data(), descriptors.size(), milliseconds) < 0 && errno == EINTR) {
+  }
+  return descriptors[1].revents != 0;
 }
 
 void PostgresBroadcastChannel::State::close() {
@@ -379,7 +524,8 @@ Subscription PostgresBroadcastChannel::subscribe(BroadcastReceiver receiver) {
 std::string PostgresBroadcastChannel::name() const { return state_->name; }
 
 BroadcastStats PostgresBroadcastChannel::stats() const {
-  BroadcastStats stats{.published = state_->published, .refused = state_->refused};
+  BroadcastStats stats{
+      .published = state_->published, .refused = state_->refused, .polls = state_->mode == Mode::polled};
   state_->receivers.count(stats);
   return stats;
 }

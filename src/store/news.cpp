@@ -131,6 +131,7 @@ bool News::recover(const MissedEvents& missed) {
 
 InvalidationStats News::stats() const {
   InvalidationStats out{.channel = channel_ ? channel_->name() : std::string(),
+                        .polls = channel_ && channel_->stats().polls,
                         .distrusts = distrusts_.load(std::memory_order_relaxed),
                         .dropped_copies = dropped_copies_.load(std::memory_order_relaxed)};
   const CacheInvalidationManager* manager = manager_.load(std::memory_order_acquire);

@@ -84,7 +84,8 @@ std::shared_ptr<BroadcastChannel> open_channel(const TieredStoreConfig& config,
           PostgresChannelOptions{.url = hot.url,
                                  .password = hot.password,
                                  .channel = "db4_changes_" + store_id,
-                                 .connect_timeout = hot.connect_timeout});
+                                 .connect_timeout = hot.connect_timeout,
+                                 .schema = hot.schema});
     case BroadcastType::redis:
       return std::make_shared<RedisBroadcastChannel>(
           RedisChannelOptions{.endpoint = warm.endpoint,

@@ -254,6 +254,7 @@ Json stats_json(TieredStore& store) {
           {"cold", cold_json(stats.cold_storage)},
           {"invalidation",
            {{"channel", stats.invalidation.channel},
+            {"polls", stats.invalidation.polls},
             {"sent", stats.invalidation.sent},
             {"received", stats.invalidation.received},
             {"missed", stats.invalidation.missed},

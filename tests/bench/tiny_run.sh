@@ -19,7 +19,7 @@ names=(hot_reads tier_reads warm_hits writes lifecycle ten_million engines seal 
 chmod 755 "$work"
 if postgres_start "$work/postgres"; then
   export DB4_TEST_POSTGRES_URL=$postgres_url
-  names+=(shared)
+  names+=(shared invalidation)
 fi
 for name in "${names[@]}"; do
   "$programs/db4_bench_$name" --tiny --dir "$work" --json "$work/$name.json" >"$work/$name.log" ||

@@ -2,14 +2,11 @@
 // end.
 
 #include "invalidation/channel_suite.hpp"
-#include "invalidation/fixtures.hpp"
-#include "support/postgres_server.hpp"
+#include "invalidation/postgres_fixtures.hpp"
 
 #include <db4/invalidation.hpp>
-#include <db4/postgres_channel.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
 #include <thread>
 
@@ -17,13 +14,6 @@ namespace db4::testing {
 namespace {
 
 using namespace std::chrono_literals;
-using Messages = Collected<std::string>;
-
-std::string new_channel() {
-  static std::atomic<int> made = 0;
-  return "Test_" + std::to_string(++made);
-}
-
 std::vector<std::shared_ptr<BroadcastChannel>> over_postgres(std::size_t count) {
   std::string reason;
   PostgresServer* server = shared_postgres_server(&reason);
@@ -42,74 +32,6 @@ std::vector<std::shared_ptr<BroadcastChannel>> over_postgres(std::size_t count) 
 INSTANTIATE_TEST_SUITE_P(Postgres, ChannelSuite,
                          ::testing::Values(ChannelFactory{.name = "Postgres", .make = &over_postgres}),
                          [](const auto& param) { return param.param.name; });
-
-BroadcastReceiver into(Messages& messages) {
-  return {.on_message = [&](std::string_view message) { messages.add(std::string(message)); },
-          .on_lost = [&] { messages.add("(lost)"); }};
-}
-
-/// The error of a call that is to fail.
-std::optional<Error> error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "it did not fail";
-  return std::nullopt;
-}
-
-std::size_t publish(BroadcastChannel& channel, const std::string& message) {
-  return channel.publish(std::span(&message, 1));
-}
-
-/// As a node does: again until it is taken. For a minute.
-bool publish_at_last(BroadcastChannel& channel, const std::string& message) {
-  const auto clock = system_clock();
-  const MonotonicTime deadline = clock->monotonic() + 1min;
-  while (clock->monotonic() < deadline) {
-    try {
-      return publish(channel, message) == 1;
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::unavailable) throw;
-      clock->sleep_for(10ms);
-    }
-  }
-  return false;
-}
-
-class PostgresChannelTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string reason;
-    server_ = shared_postgres_server(&reason);
-    if (server_ == nullptr) GTEST_SKIP() << reason;
-    options_.url = server_->url();
-    options_.channel = new_channel();
-  }
-  /// Of the channels that are made with named().
-  [[nodiscard]] std::string named_sessions() const {
-    return "FROM pg_stat_activity WHERE application_name = '" + options_.channel + "'";
-  }
-  [[nodiscard]] PostgresChannelOptions named() const {
-    PostgresChannelOptions options = options_;
-    options.url += "&application_name=" + options.channel;
-    return options;
-  }
-  /// Asks the server until it gives this; for a minute.
-  bool server_says(const std::string& answer, const std::string& question) {
-    const auto clock = system_clock();
-    const MonotonicTime deadline = clock->monotonic() + 1min;
-    while (server_->sql(question) != answer) {
-      if (clock->monotonic() > deadline) return false;
-      clock->sleep_for(10ms);
-    }
-    return true;
-  }
-
-  PostgresServer* server_ = nullptr;
-  PostgresChannelOptions options_;
-};
 
 TEST_F(PostgresChannelTest, TheSameMessageManyTimesInOneCallArrivesAsOften) {
   PostgresBroadcastChannel channel(options_);
@@ -386,6 +308,8 @@ TEST(PostgresChannelOptionsTest, WhatMakesNoSenseIsRefusedByTheNameOfTheOption) 
       {"channel is", with([](auto& o) { o.channel = std::string(64, 'a'); })},
       {"connect_timeout is", with([](auto& o) { o.connect_timeout = 0ms; })},
       {"timeout is", with([](auto& o) { o.timeout = -1ms; })},
+      {"poll_interval is", with([](auto& o) { o.poll_interval = 0ms; })},
+      {"schema is", with([](auto& o) { o.schema = "a\"; DROP TABLE x; --"; })},
       {"max_queued", with([](auto& o) { o.max_queued = 0; })}};
   for (const auto& [says, options] : cases) {
     const auto error = error_of([&options = options] { PostgresBroadcastChannel channel(options); });

@@ -2,6 +2,7 @@
 // break.
 
 #include "engine_fixture.hpp"
+#include "kv/postgres_connection.hpp"
 #include "tcp_proxy.hpp"
 
 #include <gmock/gmock.h>
@@ -189,6 +190,58 @@ TEST_F(PostgresTest, ACommitThatArrivesLateDoesNotTakeEffect) {
   proxy.wait_until_delivered();
   EXPECT_EQ(engine->get(kRows, "k"), "newer");
   EXPECT_EQ(counter(*engine, "n"), 1);
+}
+
+TEST_F(PostgresTest, ACommitThatArrivesBetweenTheLookAndTheRepetitionDoesNotTakeEffect) {
+  TcpProxy proxy(server_->port());
+  const auto engine = open_postgres_engine(options(proxy));
+  put(*engine, kRows, "k", "0");
+  proxy.cut_at("db4_commit", std::deque{Cut::hold, Cut::let_by});
+  int told = 0;
+  Batch batch;
+  batch.put(kRows, "k", "once");
+  batch.add(kCounts, "n", 1);
+  batch.on_committed = [&told](const Outcome&) { ++told; };
+  EXPECT_TRUE(commit(*engine, batch, Durability::disk).committed());
+  EXPECT_EQ(proxy.cuts(), 2);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(counter(*engine, "n"), 1);
+  put(*engine, kRows, "k", "goes on");
+  EXPECT_EQ(engine->get(kRows, "k"), "goes on");
+}
+
+TEST_F(PostgresTest, ACommitThatIsUnderWayIsWaitedForBeforeItIsJudged) {
+  TcpProxy proxy(server_->port());
+  const auto engine = open_postgres_engine(options(proxy));
+  put(*engine, kRows, "k", "0");
+  // It waits for this one, while its client believes it lost.
+  const PostgresStatement begin{"", "BEGIN"};
+  const PostgresStatement lock{"", "SELECT 1 FROM " + schema_ + ".rows FOR UPDATE"};
+  const PostgresStatement commit_it{"", "COMMIT"};
+  const MonotonicTime deadline = db4::system_clock()->monotonic() + 1min;
+  PostgresConnection holder({.url = server_->url(), .timeout = 1min}, deadline);
+  holder.add(begin);
+  holder.add(lock);
+  EXPECT_GT(holder.run(deadline).at(1).rows(), 0);
+  proxy.cut_at("db4_commit", Cut::leave);
+  int told = 0;
+  Batch batch;
+  batch.put(kRows, "k", "once");
+  batch.add(kCounts, "n", 1);
+  batch.on_committed = [&told](const Outcome&) { ++told; };
+  std::thread writer(
+      [&] { EXPECT_NO_THROW(EXPECT_TRUE(commit(*engine, batch, Durability::disk).committed())); });
+  // The transaction for the row, and who looks for what became of it for the transaction.
+  const std::string both_wait = "SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted";
+  while (server_->sql(both_wait) != "t" && db4::system_clock()->monotonic() < deadline - 30s) {
+    db4::system_clock()->sleep_for(5ms);
+  }
+  holder.run(commit_it, {}, deadline);
+  writer.join();
+  EXPECT_EQ(proxy.cuts(), 1);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(counter(*engine, "n"), 1);
+  EXPECT_EQ(engine->get(kRows, "k"), "once");
 }
 
 TEST_F(PostgresTest, AServerThatEndsSessionsLosesNothingAndRepeatsNothing) {

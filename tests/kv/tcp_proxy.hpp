@@ -11,12 +11,14 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace db4::kv::testing {
@@ -27,6 +29,8 @@ enum class Cut {
   before,  ///< they do not reach the server; the client is hung up on
   after,   ///< they reach the server, its answer does not reach the client, which is hung up on
   hold,    ///< the client is hung up on; the server gets them once release() is called
+  leave,   ///< they reach the server, and the client is hung up on before that has answered
+  let_by,  ///< what is held reaches the server first, and has its effect or none; then these do
 };
 
 class TcpProxy {
@@ -54,13 +58,24 @@ class TcpProxy {
   TcpProxy& operator=(const TcpProxy&) = delete;
 
   [[nodiscard]] int port() const { return port_; }
-  /// For the next bytes from a client that hold `text`.
-  void cut_at(std::string text, Cut cut) {
+  /// For the next bytes from a client that hold `text`; and for those after them where there are several.
+  void cut_at(std::string text, Cut cut) { cut_at(std::move(text), std::deque<Cut>{cut}); }
+  void cut_at(std::string text, std::deque<Cut> cuts) {
     const std::lock_guard lock(mutex_);
     text_ = std::move(text);
-    cut_ = cut;
+    to_cut_ = std::move(cuts);
   }
   [[nodiscard]] int cuts() const { return cuts_; }
+  /// In all that clients send from now on; both of one length.
+  void rewrite(std::string from, std::string to) {
+    const std::lock_guard lock(mutex_);
+    rewritten_.emplace_back(std::move(from), std::move(to));
+  }
+  /// What the server sends and holds `text` does not reach the client; empty: all of it does again.
+  void swallow(std::string text) {
+    const std::lock_guard lock(mutex_);
+    swallowed_ = std::move(text);
+  }
   void release() {
     const std::lock_guard lock(mutex_);
     released_ = true;
@@ -90,10 +105,27 @@ class TcpProxy {
   }
   Cut take_cut(std::string_view bytes) {
     const std::lock_guard lock(mutex_);
-    if (cut_ == Cut::none || bytes.find(text_) == std::string_view::npos) return Cut::none;
+    if (to_cut_.empty() || bytes.find(text_) == std::string_view::npos) return Cut::none;
+    const Cut cut = to_cut_.front();
+    to_cut_.pop_front();
+    if (cut == Cut::none) return cut;
     ++cuts_;
-    released_ = false;
-    return std::exchange(cut_, Cut::none);
+    released_ = cut == Cut::let_by;
+    changed_.notify_all();
+    return cut;
+  }
+  void rewrite_in(char* bytes, std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    const std::string_view text(bytes, size);
+    for (const auto& [from, to] : rewritten_) {
+      for (std::size_t at = 0; (at = text.find(from, at)) != std::string_view::npos;) {
+        at += to.copy(bytes + at, to.size());
+      }
+    }
+  }
+  bool swallows(std::string_view bytes) {
+    const std::lock_guard lock(mutex_);
+    return !swallowed_.empty() && bytes.find(swallowed_) != std::string_view::npos;
   }
   void accept_all() {
     while (!stop_) {
@@ -112,11 +144,14 @@ class TcpProxy {
       if (::poll(ends, 2, 50) <= 0) continue;
       if ((ends[1].revents & (POLLIN | POLLHUP)) != 0) {
         const ssize_t got = ::recv(server.get(), buffer, sizeof buffer, 0);
-        if (got <= 0 || !send_all(client.get(), {buffer, static_cast<std::size_t>(got)})) return;
+        if (got <= 0) return;
+        const std::string_view bytes(buffer, static_cast<std::size_t>(got));
+        if (!swallows(bytes) && !send_all(client.get(), bytes)) return;
       }
       if ((ends[0].revents & (POLLIN | POLLHUP)) == 0) continue;
       const ssize_t got = ::recv(client.get(), buffer, sizeof buffer, 0);
       if (got <= 0) return;
+      rewrite_in(buffer, static_cast<std::size_t>(got));
       const std::string_view bytes(buffer, static_cast<std::size_t>(got));
       const Cut cut = take_cut(bytes);
       if (cut == Cut::before) return;
@@ -125,8 +160,10 @@ class TcpProxy {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return released_; });
       }
+      if (cut == Cut::let_by) wait_until_delivered();
       if (!send_all(server.get(), bytes)) return;
-      if (cut == Cut::none) continue;
+      if (cut == Cut::none || cut == Cut::let_by) continue;
+      if (cut == Cut::leave) client = FileDescriptor();
       // The answer has come, so that it took effect; or, once the session is told to end, it has ended.
       ::recv(server.get(), buffer, sizeof buffer, 0);
       if (cut == Cut::hold) {
@@ -149,7 +186,9 @@ class TcpProxy {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::string text_;
-  Cut cut_ = Cut::none;
+  std::deque<Cut> to_cut_;
+  std::vector<std::pair<std::string, std::string>> rewritten_;
+  std::string swallowed_;
   bool released_ = false;
   bool delivered_ = false;
   std::thread acceptor_;

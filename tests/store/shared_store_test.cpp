@@ -343,6 +343,79 @@ TEST_F(SharedStoreTest, WhatAChannelLostIsReadFromTheCatalogue) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(text_of(*b, "id-" + std::to_string(i), {.max_stale = 1000h}), "two");
 }
 
+/// Two nodes, of which one can be kept from being heard by the other.
+class CutOffNodeTest : public SharedStoreTest {
+ protected:
+  void SetUp() override {
+    SharedStoreTest::SetUp();
+    if (IsSkipped()) return;
+    heard_ = std::make_shared<FaultyBroadcastChannel>(plain(), ChannelFaults{}, 1, clock_);
+    writer_ = open_on(heard_);
+    reader_ = open_on(plain());
+  }
+  [[nodiscard]] std::shared_ptr<BroadcastChannel> plain() const {
+    return std::make_shared<InMemoryBroadcastChannel>(schema_);
+  }
+  [[nodiscard]] std::unique_ptr<TieredStore> open_on(std::shared_ptr<BroadcastChannel> channel) const {
+    return std::make_unique<TieredStore>(config(), Components{.clock = clock_,
+                                                              .object_store = objects_,
+                                                              .bare_object_store = true,
+                                                              .broadcast_channel = std::move(channel)});
+  }
+  /// Until the reader follows the writer and its memory would answer with this version, whatever its age.
+  void await_copy(const std::string& body) {
+    await([&] {
+      clock_->advance(100ms);
+      const InvalidationStats stats = reader_->stats().invalidation;
+      return text_of(*reader_, "id") == body && stats.nodes == 1 && stats.distrusts > 0;
+    });
+    clock_->advance(1ms);  // past the distrust that comes with the channel
+    ASSERT_EQ(text_of(*reader_, "id"), body);
+    ASSERT_TRUE(reader_->hot_storage().in_memory("c", "id"));
+  }
+  /// Of whatever age.
+  [[nodiscard]] std::string copy() const { return text_of(*reader_, "id", {.max_stale = 1000h}); }
+  [[nodiscard]] std::uint64_t distrusts() const { return reader_->stats().invalidation.distrusts; }
+  void await_newer(const std::string& body) {
+    await([&] {
+      clock_->advance(200ms);
+      return copy() == body;
+    });
+  }
+
+  std::shared_ptr<FaultyBroadcastChannel> heard_;
+  std::unique_ptr<TieredStore> writer_;
+  std::unique_ptr<TieredStore> reader_;
+};
+
+TEST_F(CutOffNodeTest, AfterItsSilenceNoCopyFromBeforeAnswers) {
+  put(*writer_, "id", "one");
+  await_copy("one");
+  heard_->partition(true, false);
+  put(*writer_, "id", "two");
+  EXPECT_EQ(copy(), "one") << "nobody could know yet";
+  const std::uint64_t before = distrusts();
+  await_newer("two");
+  EXPECT_GT(distrusts(), before);
+}
+
+TEST_F(CutOffNodeTest, WhereTheCatalogueHasNoMoreOfWhatItSaidNoCopyFromBeforeAnswers) {
+  put(*writer_, "id", "one");
+  await_copy("one");
+  heard_->partition(true, false);
+  put(*writer_, "id", "two");
+  put(*writer_, "another", "one");
+  // As many changes later.
+  const std::string changes = schema_ + ".changes";
+  server_->sql("DELETE FROM " + changes + " WHERE key < (SELECT key FROM " + changes +
+               " ORDER BY key DESC LIMIT 1)");
+  EXPECT_EQ(copy(), "one") << "nobody could know yet";
+  const std::uint64_t before = distrusts();
+  heard_->heal();
+  await_newer("two");
+  EXPECT_GT(distrusts(), before);
+}
+
 TEST_F(SharedStoreTest, ALostDatabaseIsRebuiltFromColdObjects) {
   {
     const auto store = open(clock_);
