@@ -18,9 +18,14 @@ struct WarmStats {
   std::uint64_t hits = 0;        ///< fresh
   std::uint64_t stale_hits = 0;  ///< served while a refresh runs
   std::uint64_t misses = 0;      ///< absent, expired or of another version
+  std::uint64_t expired = 0;     ///< of the misses: a copy was there, past its time
   std::uint64_t refreshes = 0;   ///< background refreshes that ran
   std::uint64_t failed_refreshes = 0;
-  std::uint64_t cache_errors = 0;  ///< a failing backend; the reader went past it
+  std::uint64_t refused_refreshes = 0;  ///< left to another process, which had the lease
+  std::uint64_t waits = 0;              ///< fetches put off while another process fetched the same
+  std::uint64_t shared_fills = 0;       ///< fetches that another process's copy made needless
+  std::uint64_t lost_leases = 0;        ///< fetched and not stored: changed elsewhere, or the lease was over
+  std::uint64_t cache_errors = 0;       ///< a failing backend; the reader went past it
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;
   std::uint64_t evictions = 0;
@@ -47,11 +52,37 @@ class DB4_API WarmStorage {
 
   /// `jitter`: TTLs are shortened by up to this share at random, so that what was stored together does not
   /// expire together. `lease`: a refresh that takes longer than this loses its turn and another may try.
+  /// `shared`: other processes fill the cache too, with copies of the same documents; where it keeps leases
+  /// (WarmCache::leases), one of them fetches a key at a time: a refresh for `lease`, a reader for
+  /// `fill_lease`.
   struct Options {
     std::chrono::milliseconds ttl = 1h;
     std::chrono::milliseconds stale_while_revalidate = 5min;
     std::chrono::milliseconds lease = 30s;
+    std::chrono::milliseconds fill_lease = 5s;
     double jitter = 0.0;
+    bool shared = false;
+  };
+
+  /// A key's lease over all processes, or none. Given up by the destructor. One thread; must not outlive the
+  /// call of the store that it is for.
+  class DB4_API FillLease {
+   public:
+    FillLease() noexcept;
+    FillLease(FillLease&& other) noexcept;
+    FillLease& operator=(FillLease&& other) noexcept;
+    ~FillLease();
+    [[nodiscard]] bool held() const noexcept { return held_ != nullptr; }
+
+   private:
+    friend class WarmStorage;
+    struct DB4_INTERNAL Held;
+    std::unique_ptr<Held> held_;
+  };
+  /// What await_turn() ends with: another process's copy, else a lease, else neither.
+  struct Turn {
+    std::optional<WarmHit> hit = {};
+    FillLease lease = {};
   };
 
   WarmStorage(std::shared_ptr<WarmCache> cache, std::shared_ptr<Clock> clock, Options options,
@@ -71,6 +102,27 @@ class DB4_API WarmStorage {
   /// Stores a copy unless the key was put or removed since the mark; whether it did. Its TTL starts now.
   bool put_if_unchanged(std::string_view key, std::uint64_t mark, Version version,
                         std::shared_ptr<const std::string> record);
+
+  /// Whether fetching a record of that size is agreed upon with other processes (Options::shared): by
+  /// await_turn() or try_lease(), and put_leased(). put_if_unchanged() is for all other caches and records.
+  [[nodiscard]] bool shares_fills(std::uint64_t record_bytes) const noexcept;
+  /// Whether await_turn() would wait for another process: not where the deadline is nearer than fill_lease,
+  /// so that one that hangs never costs a reader the time in which it would have got the document itself.
+  [[nodiscard]] bool may_wait(MonotonicTime deadline) const noexcept;
+  /// For who missed a copy of `version` and is about to fetch it. While another process has the lease, waits
+  /// in short steps for its copy: for fill_lease at most, until stopped, and only where may_wait(). Neither
+  /// hit nor lease says: fetch it, and leave storing it to others. That is the answer where the cache fails,
+  /// too. Never throws for a failing backend.
+  [[nodiscard]] Turn await_turn(std::string_view key, Version version, MonotonicTime deadline,
+                                const std::stop_token& stop);
+  /// The key's lease, where it is free.
+  [[nodiscard]] FillLease try_lease(std::string_view key);
+  /// put_if_unchanged(), unless the lease has ended meanwhile: by its time, or because any process changed
+  /// the key. Whoever takes a lease makes sure afterwards that what he fetches is not outdated already. Gives
+  /// up the lease.
+  bool put_leased(FillLease lease, std::string_view key, std::uint64_t mark, Version version,
+                  std::shared_ptr<const std::string> record);
+
   /// Stores a copy; its TTL starts now.
   void put(std::string_view key, Version version, std::shared_ptr<const std::string> record);
   void remove(std::string_view key);

@@ -16,6 +16,10 @@ using nlohmann::json;
 constexpr std::array<const char*, 3> kTiers{"hot", "warm", "cold"};
 
 std::string count(const json& figures, const char* name) { return describe_count(figures.at(name)); }
+/// Of a figure that a process of an older release, asked through its socket, does not tell.
+std::string newer_count(const json& figures, const char* name) {
+  return describe_count(figures.value(name, std::uint64_t{0}));
+}
 std::string bytes(const json& figures, const char* name) { return describe_bytes(figures.at(name)); }
 
 std::string latency(const json& nanoseconds) {
@@ -98,11 +102,17 @@ class StatsText {
                       {"writes for want of room",
                        count(hot, "waits") + " waited, " + count(hot, "refusals") + " refused"}});
     Rows rows{{"copies", count(warm, "entries") + ", " + bytes(warm, "bytes")},
-              {"hits", count(warm, "hits") + ", of them " + count(warm, "stale_hits") + " stale; " +
-                           count(warm, "misses") + " misses"},
+              {"hits", count(warm, "hits") + " fresh, " + count(warm, "stale_hits") + " stale"},
+              {"misses", count(warm, "misses") + ", of them " + newer_count(warm, "expired") + " expired"},
               {"refreshes", count(warm, "refreshes") + ", " + count(warm, "failed_refreshes") + " failed"},
               {"evicted", count(warm, "evictions")},
               {"errors of the cache", count(warm, "cache_errors")}};
+    if (stats_.at("store").value("warm_type", "") == "redis") {
+      rows.emplace_back("left to other nodes", newer_count(warm, "refused_refreshes") + " refreshes");
+      rows.emplace_back("fetches agreed upon", newer_count(warm, "waits") + " waited for another node, " +
+                                                   newer_count(warm, "shared_fills") + " were spared, " +
+                                                   newer_count(warm, "lost_leases") + " were not stored");
+    }
     // A process of an older release, asked through its socket, does not tell it.
     if (const std::string error = warm.value("last_error", ""); !error.empty()) {
       rows.emplace_back("last error of the cache", terminal_.paint(Emphasis::bad, escape(error)));

@@ -138,7 +138,7 @@ class ColdStorage::State : private cold::UploadHooks {
   const std::shared_ptr<Clock> clock_;
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
-  cold::SingleFlight flights_;
+  cold::SingleFlight<> flights_;
   cold::Dictionaries dictionaries_;
   std::mutex compacting_;
   cold::UploadEngine uploads_;

@@ -117,6 +117,15 @@ class TieredStore::Impl {
   std::optional<Document> read_last_copy(ReadCall& call, const catalog::Row& row);
   detail::BlockRef decode_warm(const ReadCall& call, const WarmHit& hit, const catalog::Row& row);
   detail::BlockRef expired_warm_copy(const ReadCall& call, const catalog::Row& row);
+  /// What no other tier has: from cold, unless another node has stored a warm copy meanwhile.
+  struct Fetched {
+    detail::BlockRef block = {};
+    StorageTier from = StorageTier::cold;
+    bool stored = false;  ///< as a warm copy
+  };
+  Fetched fetch(const ReadCall& call, const catalog::Row& row, bool may_admit);
+  Fetched fetch_for_all_nodes(const ReadCall& call, const catalog::Row& row);
+  bool store_warm(ReadCall& call, const catalog::Row& row, const detail::BlockRef& block);
   WarmStorage::Loader refresher(const ReadCall& call, const catalog::Row& row);
   std::optional<Document> admit(ReadCall& call, const catalog::Row& row, const detail::BlockRef& block,
                                 StorageTier served_from);
@@ -191,6 +200,7 @@ class TieredStore::Impl {
   ThreadPool refreshers_;
   WarmStorage warm_;
   ColdStorage cold_;
+  cold::SingleFlight<Fetched> fills_;  ///< of what nodes agree upon who fetches
   tiering::Mover mover_;
   tiering::Runner runner_;
   store::Sampler sampler_;
@@ -202,6 +212,9 @@ class TieredStore::Impl {
 };
 
 namespace store {
+
+/// A refresh of a warm copy that takes longer is given up, and another may try.
+inline constexpr std::chrono::milliseconds kRefreshLease = 30s;
 
 /// Throws invalid_argument where what a pin is about (an id, a prefix, or nothing) is no such thing.
 void check_pin_target(std::string_view collection, PinScope scope, std::string_view id);

@@ -199,6 +199,7 @@ StoreStats TieredStore::Impl::stats() {
   out.hot_storage = hot_.stats();
   out.warm_storage = warm_.stats();
   out.cold_storage = cold_.stats();
+  out.cold_storage.shared_reads += fills_.joined();
   // Of one moment: a document that moves meanwhile is counted once.
   const catalog::Totals totals = catalog_->totals();
   using catalog::Metric;

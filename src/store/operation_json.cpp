@@ -41,8 +41,13 @@ Json warm_json(const WarmStats& warm) {
           {"hits", warm.hits},
           {"stale_hits", warm.stale_hits},
           {"misses", warm.misses},
+          {"expired", warm.expired},
           {"refreshes", warm.refreshes},
           {"failed_refreshes", warm.failed_refreshes},
+          {"refused_refreshes", warm.refused_refreshes},
+          {"waits", warm.waits},
+          {"shared_fills", warm.shared_fills},
+          {"lost_leases", warm.lost_leases},
           {"cache_errors", warm.cache_errors},
           {"evictions", warm.evictions},
           {"last_error", warm.last_error}};

@@ -40,6 +40,9 @@ struct TieredStore::Impl::ReadCall {
   bool may_promote;
   hot::DocumentCache::Ticket ticket{};
   std::uint64_t warm_mark = 0;
+  /// Of a batch's document: taken before its row was read, so that no change comes between unnoticed.
+  WarmStorage::FillLease warm_lease = {};
+  bool warm_stored = false;    ///< what was fetched is a warm copy already
   BatchRead* batch = nullptr;  ///< where what cold has is left for later ...
   bool left = false;           ///< ... and was
   /// What a batch fetched for it, and from where; null: nothing.
@@ -90,6 +93,7 @@ std::optional<Document> TieredStore::Impl::read_fetched(std::string_view collect
   ReadCall call = begin_read(collection, id, key, options);
   call.wanted = &wanted;
   call.fetched = fetched;
+  if (fetched && call.may_promote) call.warm_lease = warm_.try_lease(key);
   return read_through(call);
 }
 
@@ -266,10 +270,12 @@ bool TieredStore::Impl::changed_since(std::string_view key, const catalog::Row& 
 
 std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const catalog::Row& row) {
   detail::BlockRef block;
+  StorageTier served_from = StorageTier::cold;
+  const bool may_admit = call.may_promote && catalog_->pinned_tier(call.key) != StorageTier::cold;
   if (call.was_fetched(row)) {
     block = call.fetched;
   } else {
-    const bool may_admit = call.may_promote && catalog_->pinned_tier(call.key) != StorageTier::cold;
+    call.warm_lease = {};  // nobody, this reader included, is to wait for it
     const auto hit =
         warm_.get(call.key, row.version, may_admit ? refresher(call, row) : WarmStorage::Loader{});
     if (!hit && call.batch != nullptr && !row.cold->framed) {
@@ -286,7 +292,12 @@ std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const 
   metrics_.hot.misses.add();
   metrics_.warm.misses.add();
   try {
-    if (!block) block = cold_.state().read(*row.cold, call.key, row.version, call.bounds());
+    if (!block) {
+      const Fetched fetched = fetch(call, row, may_admit);
+      block = fetched.block;
+      served_from = fetched.from;
+      call.warm_stored = fetched.stored;
+    }
   } catch (const Error& error) {
     if (error.code() == ErrorCode::corrupt) metrics_.damaged_copies.add();
     if (call.options.stale_if_error && error.code() != ErrorCode::cancelled) {
@@ -295,7 +306,43 @@ std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const 
     throw;
   }
   if (!block) return std::nullopt;
-  return admit(call, row, block, StorageTier::cold);
+  return admit(call, row, block, served_from);
+}
+
+TieredStore::Impl::Fetched TieredStore::Impl::fetch(const ReadCall& call, const catalog::Row& row,
+                                                    bool may_admit) {
+  if (!may_admit || config_.warm.max_size == 0 || !warm_.shares_fills(row.size)) {
+    return {.block = cold_.state().read(*row.cold, call.key, row.version, call.bounds())};
+  }
+  // Who has no time to wait for another node does not wait for who has, either.
+  const std::string flight = (warm_.may_wait(call.deadline) ? "patient " : "") + row.cold->object + "@" +
+                             std::to_string(row.cold->offset);
+  return fills_.run(flight, call.deadline, call.options.stop, [&] { return fetch_for_all_nodes(call, row); });
+}
+
+TieredStore::Impl::Fetched TieredStore::Impl::fetch_for_all_nodes(const ReadCall& call,
+                                                                  const catalog::Row& row) {
+  auto [hit, lease] = warm_.await_turn(call.key, row.version, call.deadline, call.options.stop);
+  if (hit) {
+    if (const auto block = decode_warm(call, *hit, row)) return {.block = block, .from = StorageTier::warm};
+  }
+  // A change from now on ends the lease. Of one that came between reading the row and taking it only the row
+  // tells.
+  if (lease.held() && changed_since(call.key, row)) lease = {};
+  Fetched out{.block = cold_.state().read(*row.cold, call.key, row.version, call.bounds())};
+  if (out.block && lease.held()) {
+    out.stored = warm_.put_leased(std::move(lease), call.key, call.warm_mark, row.version,
+                                  tiering::warm_record(*out.block));
+  }
+  return out;
+}
+
+/// What came from cold, unless whoever fetched it did.
+bool TieredStore::Impl::store_warm(ReadCall& call, const catalog::Row& row, const detail::BlockRef& block) {
+  if (config_.warm.max_size == 0) return false;
+  if (call.warm_stored || (warm_.shares_fills(row.size) && !call.warm_lease.held())) return call.warm_stored;
+  return warm_.put_leased(std::move(call.warm_lease), call.key, call.warm_mark, row.version,
+                          tiering::warm_record(*block));
 }
 
 std::optional<Document> TieredStore::Impl::read_last_copy(ReadCall& call, const catalog::Row& row) {
@@ -331,9 +378,12 @@ detail::BlockRef TieredStore::Impl::expired_warm_copy(const ReadCall& call, cons
 }
 
 WarmStorage::Loader TieredStore::Impl::refresher(const ReadCall& call, const catalog::Row& row) {
-  return [this, key = std::string(call.key), place = *row.cold,
-          version = row.version]() -> std::optional<WarmEntry> {
-    const detail::BlockRef block = cold_.state().read(place, key, version, {});
+  return [this, key = std::string(call.key), version = row.version]() -> std::optional<WarmEntry> {
+    // The row of now: it may have changed before this refresh had its turn, and then no copy is wanted.
+    const auto now = catalog_->find(key);
+    if (!now || !now->live() || now->hot() || now->version != version) return std::nullopt;
+    const CallOptions bounds{.deadline = clock_->monotonic() + store::kRefreshLease};
+    const detail::BlockRef block = cold_.state().read(*now->cold, key, version, bounds);
     if (!block) return std::nullopt;
     return WarmEntry{.version = version, .record = tiering::warm_record(*block)};
   };
@@ -352,8 +402,7 @@ std::optional<Document> TieredStore::Impl::admit(ReadCall& call, const catalog::
     if (promote && promote_by_read(call, row, block, served_from, recent)) {
       tier = StorageTier::hot;
     } else {
-      if (served_from == StorageTier::cold && config_.warm.max_size > 0 &&
-          warm_.put_if_unchanged(call.key, call.warm_mark, row.version, tiering::warm_record(*block)) &&
+      if (served_from == StorageTier::cold && store_warm(call, row, block) &&
           warm_.contains(call.key, row.version)) {  // it may be too large for the cache
         tier = StorageTier::warm;
       }

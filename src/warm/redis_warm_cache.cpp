@@ -13,6 +13,12 @@
 // and UNLINK) would walk through all keys of the server, other users' included, and miss what is put
 // meanwhile. A counter instead of random bytes would begin anew where the server evicted it, and bring back
 // what was cleared. Where the generation's key is gone, nothing is held: that is a clear as well.
+//
+// Filling. A lease says who fetches what many processes miss. It is a key of its own, with the time to live
+// of the lease: SET NX, but for leases that a clear ended. Every put and remove of the entry deletes it, in
+// the same step, and a put under a lease asks for it, in the same step too. So a lease that still stands says
+// that nobody changed the entry since it was taken, and a fill that began before a change is not stored after
+// it.
 #include "base/circuit_breaker.hpp"
 #include "net/redis_client.hpp"
 #include "warm/redis_warm_format.hpp"
@@ -51,7 +57,7 @@ std::optional<Number> number_in(std::string_view text) {
   return value;
 }
 
-class RedisWarmCache final : public WarmCache {
+class RedisWarmCache final : public WarmCache, public WarmLeases {
  public:
   explicit RedisWarmCache(RedisWarmCacheOptions options)
       : clock_(std::move(options.clock)),
@@ -66,11 +72,13 @@ class RedisWarmCache final : public WarmCache {
         put_script_(std::string(kRedisPreamble) + std::string(kRedisPutScript)),
         remove_script_(std::string(kRedisPreamble) + std::string(kRedisRemoveScript)),
         clear_script_(std::string(kRedisClearScript)),
+        take_script_(std::string(kRedisTakeScript)),
+        release_script_(std::string(kRedisReleaseScript)),
         client_(bounded(std::move(options.client))) {}
 
   std::optional<WarmEntry> get(std::string_view key) override {
     require_key(key);
-    const std::string name = entry_name(key);
+    const std::string name = name_of("e:", key);
     Reply reply;
     try {
       reply = ask([&] { return client_.command({"MGET", generation_name_, name}); });
@@ -94,35 +102,15 @@ class RedisWarmCache final : public WarmCache {
     return entry;
   }
 
-  void put(std::string_view key, const WarmEntry& entry) override {
-    require_key(key);
-    require_record(entry);
-    const TimePoint now = clock_->now();
-    // Relative, so that it does not matter how the server's clock is set.
-    const auto life = std::chrono::ceil<std::chrono::milliseconds>(entry.stale_until - now).count();
-    const std::uint64_t cost = entry.record->size() + key.size() + kRedisOverheadBytes;
-    const std::uint64_t until = counted_until(entry.stale_until, now);
-    std::string value;
-    // What is not admitted still ends the version before it.
-    if (life > 0 && cost <= max_entry_bytes(max_bytes_) && entry.record->size() <= kMaxRedisRecordBytes) {
-      const std::string trailer = encode_redis_trailer(key, entry, until);
-      value.reserve(entry.record->size() + trailer.size());
-      value.append(*entry.record).append(trailer);
-    }
-    std::string version;
-    put_fixed(version, entry.version);
-    run_on_entry(put_script_, key,
-                 {value, version, std::to_string(std::clamp<std::int64_t>(life, 1, kMaxLifeMs)),
-                  drawn_generation(), std::to_string(until), std::to_string(seconds(now))});
-  }
+  void put(std::string_view key, const WarmEntry& entry) override { (void)run_put(key, entry, {}); }
 
   void remove(std::string_view key) override {
     require_key(key);
-    run_on_entry(remove_script_, key, {});
+    (void)run_on_entry(remove_script_, key, {});
   }
 
   void clear() override {
-    const std::string generation = drawn_generation();
+    const std::string generation = drawn_number();
     const std::string_view keys[] = {generation_name_, counts_name_};
     const std::string_view arguments[] = {generation};
     (void)ask([&] { return client_.eval(clear_script_, keys, arguments); });
@@ -130,7 +118,7 @@ class RedisWarmCache final : public WarmCache {
 
   bool contains(std::string_view key, Version version, TimePoint now) override {
     require_key(key);
-    const std::string name = entry_name(key);
+    const std::string name = name_of("e:", key);
     const std::string_view get_generation[] = {"GET", generation_name_};
     const std::string_view get_trailer[] = {"GETRANGE", name, "-52", "-1"};
     const net::RedisWords commands[] = {get_generation, get_trailer};
@@ -158,6 +146,36 @@ class RedisWarmCache final : public WarmCache {
     return out;
   }
 
+  WarmLeases* leases() noexcept override { return this; }
+
+  std::optional<std::string> take(std::string_view key, std::chrono::milliseconds duration) override {
+    require_key(key);
+    const std::string name = name_of("l:", key);
+    const std::string token = drawn_number() + drawn_number();
+    const std::string life = std::to_string(std::clamp<std::int64_t>(duration.count(), 1, kMaxLifeMs));
+    const std::string generation = drawn_number();
+    const std::string_view keys[] = {name, generation_name_, counts_name_};
+    const std::string_view arguments[] = {token, life, generation};
+    const Reply reply = ask([&] { return client_.eval(take_script_, keys, arguments); });
+    return reply.integer == 1 ? std::optional(token) : std::nullopt;
+  }
+
+  bool put_leased(std::string_view key, const WarmEntry& entry, std::string_view token) override {
+    return run_put(key, entry, token);
+  }
+
+  void release(std::string_view key, std::string_view token) override {
+    require_key(key);
+    const std::string name = name_of("l:", key);
+    const std::string_view keys[] = {name};
+    const std::string_view arguments[] = {token};
+    (void)ask([&] { return client_.eval(release_script_, keys, arguments); });
+  }
+
+  [[nodiscard]] std::uint64_t max_record_bytes() const noexcept override {
+    return std::min<std::uint64_t>(max_entry_bytes(max_bytes_), kMaxRedisRecordBytes);
+  }
+
   void close() override { client_.close(); }
 
  private:
@@ -173,12 +191,12 @@ class RedisWarmCache final : public WarmCache {
     return value.substr(value.size() - std::min(value.size(), kRedisTrailerBytes));
   }
 
-  [[nodiscard]] std::string entry_name(std::string_view key) const {
+  [[nodiscard]] std::string name_of(std::string_view kind, std::string_view key) const {
     std::string name;
-    name.reserve(names_.size() + 2 + key.size());
-    return name.append(names_).append("e:").append(key);
+    name.reserve(names_.size() + kind.size() + key.size());
+    return name.append(names_).append(kind).append(key);
   }
-  [[nodiscard]] std::string drawn_generation() const {
+  [[nodiscard]] std::string drawn_number() const {
     std::string out;
     put_fixed(out, random_->next_u64());
     return out;
@@ -213,11 +231,36 @@ class RedisWarmCache final : public WarmCache {
     (void)ask([&] { return client_.command({"UNLINK", name}); });
   }
 
-  void run_on_entry(const net::RedisScript& script, std::string_view key,
-                    std::initializer_list<std::string_view> arguments) {
-    const std::string name = entry_name(key);
-    const std::string_view keys[] = {name, generation_name_, counts_name_};
-    (void)ask([&] { return client_.eval(script, keys, {arguments.begin(), arguments.size()}); });
+  /// Whether it was stored: not under a lease that has ended, nor over a newer version.
+  bool run_put(std::string_view key, const WarmEntry& entry, std::string_view token) {
+    require_key(key);
+    require_record(entry);
+    const TimePoint now = clock_->now();
+    // Relative, so that it does not matter how the server's clock is set.
+    const auto life = std::chrono::ceil<std::chrono::milliseconds>(entry.stale_until - now).count();
+    const std::uint64_t cost = entry.record->size() + key.size() + kRedisOverheadBytes;
+    const std::uint64_t until = counted_until(entry.stale_until, now);
+    std::string value;
+    // What is not admitted still ends the version before it.
+    if (life > 0 && cost <= max_entry_bytes(max_bytes_) && entry.record->size() <= kMaxRedisRecordBytes) {
+      const std::string trailer = encode_redis_trailer(key, entry, until);
+      value.reserve(entry.record->size() + trailer.size());
+      value.append(*entry.record).append(trailer);
+    }
+    std::string version;
+    put_fixed(version, entry.version);
+    const std::string life_ms = std::to_string(std::clamp<std::int64_t>(life, 1, kMaxLifeMs));
+    return run_on_entry(put_script_, key,
+                        {value, version, life_ms, drawn_number(), std::to_string(until),
+                         std::to_string(seconds(now)), token}) == 1;
+  }
+
+  std::int64_t run_on_entry(const net::RedisScript& script, std::string_view key,
+                            std::initializer_list<std::string_view> arguments) {
+    const std::string name = name_of("e:", key);
+    const std::string lease = name_of("l:", key);
+    const std::string_view keys[] = {name, generation_name_, counts_name_, lease};
+    return ask([&] { return client_.eval(script, keys, {arguments.begin(), arguments.size()}); }).integer;
   }
 
   void count_held(const Reply& counts, WarmCacheStats& out) const {
@@ -248,6 +291,8 @@ class RedisWarmCache final : public WarmCache {
   const net::RedisScript put_script_;
   const net::RedisScript remove_script_;
   const net::RedisScript clear_script_;
+  const net::RedisScript take_script_;
+  const net::RedisScript release_script_;
   mutable net::RedisClient client_;
   mutable std::mutex evictions_mutex_;
   mutable std::optional<std::uint64_t> evicted_before_;  ///< when it was first asked

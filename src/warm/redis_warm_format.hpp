@@ -4,6 +4,7 @@
 //
 //   e:KEY   an entry: the record, then the trailer below
 //   g       the generation: eight random bytes. Entries of another one do not count any more
+//   l:KEY   who may fill that entry, for as long as the key lives: the lease's token, then the generation
 //   n       what is held, as a hash: "Tn" entries and "Tb" bytes that are gone by second T of the wall clock
 //
 // The trailer is at the end, so that reading an entry needs no copy of its record, and GETRANGE gives it
@@ -107,10 +108,13 @@ end
 /// What the scripts count for an entry beside key and value: Redis's own overhead, about.
 inline constexpr std::uint64_t kRedisOverheadBytes = 100;
 
-/// KEYS: entry, generation, counts. ARGV: the value without the generation (empty: store nothing, but end
-/// what an older version left); the version, 8 bytes, little-endian; milliseconds to live; a new generation,
-/// should there be none; the second in the counts; the second that is now.
+/// KEYS: entry, generation, counts, lease. ARGV: the value without the generation (empty: store nothing, but
+/// end what an older version left); the version, 8 bytes, little-endian; milliseconds to live; a new
+/// generation, should there be none; the second in the counts; the second that is now; the token of the lease
+/// under which it is put, without which it is not (empty: under none). Whoever else has the lease loses it:
+/// last, for a server that is short of memory refuses the script's first write alone.
 inline constexpr std::string_view kRedisPutScript = R"(
+if ARGV[7] ~= '' and (not gen or redis.pcall('GET', KEYS[4]) ~= ARGV[7] .. gen) then return 0 end
 if not gen or #gen ~= 8 then
   gen = ARGV[4]
   held = false
@@ -120,16 +124,20 @@ end
 if held then
   for i = 8, 1, -1 do
     local old, new = tail:byte(8 + i), ARGV[2]:byte(i)
-    if old > new then return 0 end
+    if old > new then
+      redis.call('UNLINK', KEYS[4])
+      return 0
+    end
     if old < new then break end
   end
   forget()
 end
 if ARGV[1] == '' then
-  redis.call('UNLINK', KEYS[1])
+  redis.call('UNLINK', KEYS[1], KEYS[4])
   return 1
 end
 redis.call('SET', KEYS[1], ARGV[1] .. gen, 'PX', ARGV[3])
+redis.call('UNLINK', KEYS[4])
 count(ARGV[5], 1, #ARGV[1] + 8 + #KEYS[1] + 100)
 local life = tonumber(ARGV[3])
 if redis.call('PTTL', KEYS[2]) < life + 60000 then
@@ -144,11 +152,34 @@ end
 return 1
 )";
 
-/// KEYS: entry, generation, counts.
+/// KEYS: entry, generation, counts, lease.
 inline constexpr std::string_view kRedisRemoveScript = R"(
+redis.call('UNLINK', KEYS[4])
 local gone = redis.call('UNLINK', KEYS[1])
 if held then forget() end
 return gone
+)";
+
+/// KEYS: lease, generation, counts. ARGV: a token; milliseconds; a new generation, should there be none. A
+/// lease of another generation was ended by a clear. SET with NX is not enough for that.
+inline constexpr std::string_view kRedisTakeScript = R"(
+local gen = redis.call('GET', KEYS[2])
+if not gen or #gen ~= 8 then
+  gen = ARGV[3]
+  redis.call('SET', KEYS[2], gen, 'PX', 86400000)
+  redis.call('DEL', KEYS[3])
+end
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and held:sub(-8) == gen then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. gen, 'PX', ARGV[2])
+return 1
+)";
+
+/// KEYS: lease. ARGV: the token.
+inline constexpr std::string_view kRedisReleaseScript = R"(
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and held:sub(1, -9) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
+return 0
 )";
 
 /// KEYS: generation, counts. ARGV: the new generation.

@@ -45,7 +45,7 @@ class SingleFlightTest : public ::testing::Test {
   }
 
   std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
-  SingleFlight flights_{clock_};
+  SingleFlight<> flights_{clock_};
   std::atomic<bool> inside_{false};
   std::atomic<bool> go_{false};
 };

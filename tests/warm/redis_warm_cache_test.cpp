@@ -119,6 +119,31 @@ TEST_F(RedisWarmCacheTest, EntriesLiveInTheServerUntilTheyAreStale) {
   EXPECT_EQ(held(*cache, "a"), "record");
 }
 
+TEST_F(RedisWarmCacheTest, ALeaseIsOneForAllProcessesOfAStoreAndLivesInTheServer) {
+  const auto one = open();
+  const auto again = open();
+  const auto other = open("other");
+  const auto token = one->leases()->take("a", 5s);
+  ASSERT_TRUE(token);
+  const std::int64_t left_ms = raw().command({"PTTL", "db4:store:l:a"}).integer;
+  EXPECT_GT(left_ms, 0);
+  EXPECT_LE(left_ms, 5000);
+  EXPECT_FALSE(again->leases()->take("a", 5s));
+  EXPECT_TRUE(other->leases()->take("a", 5s));
+  again->remove("a");
+  EXPECT_FALSE(one->leases()->put_leased("a", warm_entry(1, "late"), *token));
+  EXPECT_EQ(held(*again, "a"), "(absent)");
+  // What the server evicted is a lease that is over, and its generation a clear.
+  const auto evicted = one->leases()->take("a", 5s);
+  raw().command({"DEL", "db4:store:g"});
+  EXPECT_FALSE(one->leases()->put_leased("a", warm_entry(1, "late"), *evicted));
+  EXPECT_TRUE(again->leases()->take("a", 5s));
+  raw().command({"DEL", "db4:store:l:b"});
+  raw().command({"RPUSH", "db4:store:l:b", "no lease"});
+  EXPECT_TRUE(one->leases()->take("b", 5s));
+  EXPECT_EQ(one->stats().entries, 0U);
+}
+
 TEST_F(RedisWarmCacheTest, AnEntryThatIsStaleAlreadyIsNotStoredAndEndsItsPast) {
   const auto cache = open();
   cache->put("a", warm_entry(1, "one"));
@@ -426,6 +451,11 @@ TEST_F(RedisWarmCacheTest, TheRightsThatTheManualNamesAreEnough) {
     cache->put("a", entry_until(clock_->now() + 1h, 3));
   }
   cache->remove("a");
+  WarmLeases& leases = *cache->leases();
+  const auto token = leases.take("a", 1h);
+  ASSERT_TRUE(token);
+  EXPECT_TRUE(leases.put_leased("a", entry_until(clock_->now() + 1h, 4), *token));
+  leases.release("a", *leases.take("a", 1h));
   cache->clear();
   made.prefix = "others:";
   const auto outside = warm::make_redis_warm_cache(made);

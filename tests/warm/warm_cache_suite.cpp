@@ -3,11 +3,16 @@
 #include <db4/error.hpp>
 
 #include <atomic>
+#include <barrier>
+#include <chrono>
+#include <functional>
 #include <random>
 #include <thread>
 
 namespace db4::testing {
 namespace {
+
+using namespace std::chrono_literals;
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(WarmCacheSuite);
 
@@ -154,6 +159,92 @@ TEST_P(WarmCacheSuite, WhatComesBackSoonAfterItsEvictionOutlivesAScan) {
   cache_->put("returns", warm_entry(1, record));
   scan(300);
   EXPECT_TRUE(cache_->contains("returns", 1, at_second(0)));
+}
+
+TEST_P(WarmCacheSuite, ALeaseIsOnesUntilItIsGivenUpOrOver) {
+  WarmLeases* const leases = cache_->leases();
+  if (leases == nullptr) GTEST_SKIP() << "it keeps no leases";
+  EXPECT_GT(leases->max_record_bytes(), 0U);
+  const auto token = leases->take("a", 1h);
+  ASSERT_TRUE(token);
+  EXPECT_FALSE(leases->take("a", 1h));
+  EXPECT_TRUE(leases->take("b", 1h)) << "each key has its own";
+  leases->release("a", "not the token");
+  EXPECT_FALSE(leases->take("a", 1h));
+  leases->release("a", *token);
+  const auto brief = leases->take("a", 1ms);
+  ASSERT_TRUE(brief);
+  EXPECT_NE(*brief, *token);
+  std::optional<std::string> next;
+  while (!(next = leases->take("a", 1h))) std::this_thread::yield();
+  leases->release("a", *brief);
+  EXPECT_FALSE(leases->take("a", 1h)) << "it is another's by now";
+  EXPECT_FALSE(leases->put_leased("a", warm_entry(1, "late"), *brief));
+  EXPECT_EQ(held("a"), "(absent)");
+  EXPECT_TRUE(leases->put_leased("a", warm_entry(1, "in time"), *next));
+  EXPECT_EQ(held("a"), "in time");
+  EXPECT_FALSE(leases->put_leased("a", warm_entry(2, "again"), *next)) << "a put ends the lease";
+  EXPECT_EQ(held("a"), "in time");
+  for (const std::string& key : {std::string(), std::string(2049, 'x')}) {
+    EXPECT_THROW((void)leases->take(key, 1h), Error);
+    EXPECT_THROW(leases->put_leased(key, warm_entry(1, "record"), *token), Error);
+    EXPECT_THROW(leases->release(key, *token), Error);
+  }
+}
+
+TEST_P(WarmCacheSuite, WhateverChangesAKeyEndsItsLease) {
+  WarmLeases* const leases = cache_->leases();
+  if (leases == nullptr) GTEST_SKIP() << "it keeps no leases";
+  const std::vector<std::function<void()>> changes{[&] { cache_->put("a", warm_entry(2, "two")); },
+                                                   [&] { cache_->remove("a"); }, [&] { cache_->clear(); }};
+  for (const auto& change : changes) {
+    const auto before = leases->take("a", 1h);
+    ASSERT_TRUE(before);
+    change();
+    const std::string then = held("a");
+    EXPECT_FALSE(leases->put_leased("a", warm_entry(3, "old"), *before));
+    EXPECT_EQ(held("a"), then);
+    const auto after = leases->take("a", 1h);
+    ASSERT_TRUE(after) << "the next fill may begin at once";
+    leases->release("a", *after);
+  }
+}
+
+TEST_P(WarmCacheSuite, NoFillUnderALeaseOutlivesARemoval) {
+  WarmLeases* const leases = cache_->leases();
+  if (leases == nullptr) GTEST_SKIP() << "it keeps no leases";
+  for (int round = 0; round < 300; ++round) {
+    const auto token = leases->take("a", 1h);
+    ASSERT_TRUE(token);
+    std::barrier start(2);
+    std::jthread remover([&] {
+      start.arrive_and_wait();
+      cache_->remove("a");
+    });
+    start.arrive_and_wait();
+    leases->put_leased("a", warm_entry(1, "old"), *token);
+    remover.join();
+    ASSERT_EQ(held("a"), "(absent)");
+  }
+}
+
+TEST_P(WarmCacheSuite, OfManyWhoAskForALeaseOneGetsIt) {
+  WarmLeases* const leases = cache_->leases();
+  if (leases == nullptr) GTEST_SKIP() << "it keeps no leases";
+  for (int round = 0; round < 50; ++round) {
+    const std::string key = "key " + std::to_string(round);
+    std::barrier start(8);
+    std::atomic<int> given = 0;
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&] {
+        start.arrive_and_wait();
+        if (leases->take(key, 1h)) ++given;
+      });
+    }
+    threads.clear();
+    ASSERT_EQ(given, 1);
+  }
 }
 
 TEST_P(WarmCacheSuite, ManyThreadsSeeOnlyWhatBelongsToTheirKey) {

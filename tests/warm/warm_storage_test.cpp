@@ -85,6 +85,7 @@ TEST_F(WarmStorageTest, CopiesAreFreshThenStaleThenGone) {
   EXPECT_EQ(stats.hits, 2U);
   EXPECT_EQ(stats.stale_hits, 2U);
   EXPECT_EQ(stats.misses, 1U);
+  EXPECT_EQ(stats.expired, 1U);
 }
 
 TEST_F(WarmStorageTest, OnlyTheVersionThatIsAskedForIsServed) {
@@ -93,6 +94,7 @@ TEST_F(WarmStorageTest, OnlyTheVersionThatIsAskedForIsServed) {
   EXPECT_EQ(get(3), "(miss)");
   EXPECT_EQ(get(2), "two");
   EXPECT_FALSE(storage_->contains("key", 1));
+  EXPECT_EQ(storage_->stats().expired, 0U);
 }
 
 TEST_F(WarmStorageTest, ACopyFromBeforeTheClockWasSetBackIsAMiss) {
@@ -279,6 +281,19 @@ TEST_F(WarmStorageTest, JitterShortensTtlsDifferently) {
   EXPECT_EQ(held(), 0);
 }
 
+TEST_F(WarmStorageTest, ACacheThatKeepsNoLeasesIsFilledAsEver) {
+  storage_ = make({.ttl = 60s, .shared = true});
+  EXPECT_FALSE(storage_->shares_fills(0));
+  EXPECT_FALSE(storage_->try_lease("key").held());
+  storage_->put("key", 1, text("record"));
+  WarmStorage::Turn turn = storage_->await_turn("key", 1, MonotonicTime::max(), {});
+  EXPECT_FALSE(turn.hit);
+  EXPECT_FALSE(turn.lease.held());
+  EXPECT_TRUE(
+      storage_->put_leased(std::move(turn.lease), "key", storage_->begin_fill("key"), 2, text("two")));
+  EXPECT_EQ(get(2), "two");
+}
+
 /// A backend that is down.
 class FailingCache final : public WarmCache {
  public:
@@ -342,8 +357,8 @@ TEST_F(WarmStorageTest, CloseWaitsForARefreshThatRunsAndStartsNoMore) {
 TEST_F(WarmStorageTest, OptionsThatMakeNoSenseAreRefused) {
   for (const WarmStorage::Options& options :
        {WarmStorage::Options{.ttl = 0s}, WarmStorage::Options{.stale_while_revalidate = -1s},
-        WarmStorage::Options{.lease = 0s}, WarmStorage::Options{.jitter = 1.0},
-        WarmStorage::Options{.jitter = -0.1}}) {
+        WarmStorage::Options{.lease = 0s}, WarmStorage::Options{.fill_lease = 0s},
+        WarmStorage::Options{.jitter = 1.0}, WarmStorage::Options{.jitter = -0.1}}) {
     EXPECT_THROW(make(options), Error);
   }
 }
