@@ -154,7 +154,7 @@ class DB4_API EncryptionManager {
 
   /// Wraps all data keys by another master key. Documents need not be touched. From then on the old one is
   /// refused: give the new one to all processes that share the ring. One step: killed in between, one of the
-  /// two holds.
+  /// two holds; so it is where this throws unavailable, and then a new manager with either tells which.
   void rewrap(const MasterKey& new_master_key);
 
   /// How long the sealed bytes will be: known without sealing.

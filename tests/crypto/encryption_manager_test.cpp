@@ -28,9 +28,9 @@ class WatchedKeyStore final : public KeyStore {
     return inner.replace(expected, ring);
   }
   InMemoryKeyStore inner;
-  int loads = 0;
-  int replaces = 0;
-  bool away = false;
+  std::atomic<int> loads = 0;
+  std::atomic<int> replaces = 0;
+  std::atomic<bool> away = false;
 };
 
 class EncryptionManagerTest : public ::testing::Test {
