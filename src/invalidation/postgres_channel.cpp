@@ -42,6 +42,16 @@ constexpr std::size_t kMaxNameBytes = 63;
 /// feature_not_supported, syntax_error, undefined_function.
 constexpr std::array<std::string_view, 3> kNotThere = {"0A000", "42601", "42883"};
 
+/// What a statement that this connection prepared is met with in a session that is not its own: it is not
+/// there, or was prepared for somebody else.
+constexpr std::array<std::string_view, 2> kNotItsSession = {"26000", "42P05"};
+constexpr const char* kPoolerAdvice =
+    "use a pooler that pools sessions, or none; or set notify = false on all nodes";
+
+bool is_one_of(const std::string& state, std::span<const std::string_view> states) {
+  return std::ranges::find(states, state) != states.end();
+}
+
 /// How messages go between this channel and the others, as far as is known yet.
 enum class Mode { unknown, told, polled };
 
@@ -92,6 +102,9 @@ Error in_own_words(const kv::PostgresRefusal& refusal) {
     return {refusal.code(), refusal.problem(),
             "grant the role of url EXECUTE on the function pg_notify; or, where nodes poll, CREATE on the "
             "schema, or all rights on the table"};
+  }
+  if (is_one_of(refusal.state(), kNotItsSession)) {
+    return {ErrorCode::unavailable, refusal.problem(), kPoolerAdvice};
   }
   if (refusal.state() == "3F000") {
     return {ErrorCode::invalid_argument, refusal.problem(), "create the schema, or name another"};
@@ -287,6 +300,10 @@ void PostgresBroadcastChannel::State::notify_all(std::span<const std::string> me
   expect_echo(payloads.front());
   try {
     publisher->run(notify, {options.channel, kv::postgres_text_array(payloads)}, deadline);
+  } catch (const kv::PostgresRefusal& refusal) {
+    // Who shares sessions with others does not hear either: then the echo is waited for in vain.
+    if (!is_one_of(refusal.state(), kNotItsSession)) take_echo(payloads.front());
+    throw;
   } catch (...) {
     take_echo(payloads.front());
     throw;
@@ -317,7 +334,7 @@ Mode PostgresBroadcastChannel::State::try_listen(PostgresConnection& connection,
     if (after[0].rows() > 0) return Mode::told;
     return before[1].value(0, 0) == after[1].value(0, 0) ? Mode::polled : Mode::unknown;
   } catch (const kv::PostgresRefusal& refusal) {
-    if (std::ranges::find(kNotThere, refusal.state()) == kNotThere.end()) throw;
+    if (!is_one_of(refusal.state(), kNotThere)) throw;
     return Mode::polled;
   }
 }
@@ -398,8 +415,7 @@ void PostgresBroadcastChannel::State::hear(bool heard_before) {
   }
   const Mode found = mode == Mode::polled ? Mode::polled : try_listen(connection, deadline);
   if (found == Mode::unknown) {
-    throw Error(ErrorCode::unsupported, "LISTEN has no effect on the channel " + name,
-                "use a pooler that pools sessions, or none; or set notify = false on all nodes");
+    throw Error(ErrorCode::unsupported, "LISTEN has no effect on the channel " + name, kPoolerAdvice);
   }
   mode = found;
   if (found == Mode::polled) {
@@ -433,7 +449,7 @@ void PostgresBroadcastChannel::State::hear_notifications(PostgresConnection& con
     }
     if (echo_overdue()) {
       throw Error(ErrorCode::unavailable, "what is published on the channel " + name + " is not heard",
-                  "use a pooler that pools sessions, or none; or set notify = false on all nodes");
+                  kPoolerAdvice);
     }
   } while (!wait_closing(connection.socket(), options.timeout));
 }

@@ -110,7 +110,7 @@ TEST_F(PostgresPollingTest, WhereEachStatementMeetsAnotherSessionNobodyListensOr
   Messages heard;
   const Subscription subscription = hearing.subscribe(into(heard));
   ASSERT_EQ(publish(channel, "hello"), 1U);
-  ASSERT_TRUE(heard.wait([](const auto& items) { return items.back() == "hello"; }));
+  ASSERT_TRUE(heard.wait([](const auto& items) { return std::ranges::count(items, "hello") == 1; }));
   EXPECT_FALSE(channel.stats().polls);
 }
 
@@ -239,6 +239,24 @@ TEST_F(PostgresPollingTest, AListenThatWasLostInSilenceIsNoticedByWhatOneSaysOne
   }));
   const auto items = heard.items();
   EXPECT_EQ(std::ranges::count(items, "unheard"), 0);
+}
+
+TEST_F(PostgresPollingTest, ASessionThatIsNotOnesOwnIsNoticedWherePublishingIsRefusedForIt) {
+  using namespace std::string_literals;
+  TcpProxy proxy(server_->port());
+  // It is prepared, and then, as behind a pooler, not there.
+  proxy.rewrite("\0db4_notify\0"s, "\0db4_nobody\0"s);
+  PostgresChannelOptions options = through(proxy);
+  options.timeout = 1s;
+  PostgresBroadcastChannel channel(options);
+  Messages heard;
+  const Subscription subscription = channel.subscribe(into(heard));
+  const auto error = error_of([&] { publish(channel, "hello"); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable) << error->what();
+  EXPECT_NE(error->advice().find("notify = false"), std::string::npos) << error->what();
+  ASSERT_TRUE(heard.wait_for(1));
+  EXPECT_EQ(heard.items().front(), "(lost)");
 }
 
 TEST_F(PostgresPollingTest, OfTheTableSoManyStayAsAreKept) {

@@ -1,5 +1,6 @@
 // One store that several processes have open at once, over PostgreSQL: here as several TieredStores, each
 // with memory and a clock of its own.
+#include "kv/tcp_proxy.hpp"
 #include "support/audit.hpp"
 #include "support/fault_object_store.hpp"
 #include "support/faulty_broadcast_channel.hpp"
@@ -341,6 +342,32 @@ TEST_F(SharedStoreTest, WhatAChannelLostIsReadFromTheCatalogue) {
   });
   EXPECT_GT(b->stats().invalidation.recovered, 0U);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(text_of(*b, "id-" + std::to_string(i), {.max_stale = 1000h}), "two");
+}
+
+TEST_F(SharedStoreTest, WhereTheDatabaseHasNoLISTENNodesPollAndSaySo) {
+  kv::testing::TcpProxy proxy(server_->port());
+  proxy.rewrite("LISTEN ", "LISTENS");  // is no SQL there
+  TieredStoreConfig polling = config();
+  polling.hot.url =
+      "postgresql://db4@127.0.0.1:" + std::to_string(proxy.port()) + "/postgres?sslmode=disable";
+  polling.consistency.broadcast = BroadcastType::postgres;
+  const auto a = open(clock_, polling);
+  const auto b = open(clock_, polling);
+  EXPECT_TRUE(a->stats().invalidation.polls);
+  EXPECT_TRUE(b->stats().invalidation.polls);
+  const ReadOptions old_is_fine{.max_stale = 1h};
+  put(*a, "id", "one");
+  await([&] { return text_of(*b, "id", old_is_fine) == "one" && b->hot_storage().in_memory("c", "id"); });
+  put(*a, "id", "two");
+  await([&] { return b->stats().invalidation.dropped_copies == 1; });
+  EXPECT_EQ(text_of(*b, "id", old_is_fine), "two");
+  // In the store's own schema, and nothing of it is taken for a table of the catalogue.
+  EXPECT_EQ(server_->sql("SELECT count(*) FROM pg_tables WHERE schemaname = '" + schema_ +
+                         "' AND tablename LIKE 'db4_changes_%'"),
+            "1");
+  a->close();
+  b->close();
+  EXPECT_TRUE(audit().clean());
 }
 
 /// Two nodes, of which one can be kept from being heard by the other.
