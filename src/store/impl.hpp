@@ -121,7 +121,8 @@ class TieredStore::Impl {
   struct Fetched {
     detail::BlockRef block = {};
     StorageTier from = StorageTier::cold;
-    bool stored = false;  ///< as a warm copy
+    bool stored = false;    ///< as a warm copy
+    bool outdated = false;  ///< nothing was fetched: the row has changed
   };
   Fetched fetch(const ReadCall& call, const catalog::Row& row, bool may_admit);
   Fetched fetch_for_all_nodes(const ReadCall& call, const catalog::Row& row);

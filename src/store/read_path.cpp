@@ -43,6 +43,8 @@ struct TieredStore::Impl::ReadCall {
   /// Of a batch's document: taken before its row was read, so that no change comes between unnoticed.
   WarmStorage::FillLease warm_lease = {};
   bool warm_stored = false;    ///< what was fetched is a warm copy already
+  bool outdated = false;       ///< its row changed before anything was fetched ...
+  bool was_outdated = false;   ///< ... which is reason to read it again once, and not for ever
   BatchRead* batch = nullptr;  ///< where what cold has is left for later ...
   bool left = false;           ///< ... and was
   /// What a batch fetched for it, and from where; null: nothing.
@@ -216,6 +218,11 @@ std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
       if (auto document = row->hot() ? read_hot_home(call, *row) : read_cold_home(call, *row))
         return document;
       if (call.left) return std::nullopt;
+      if (std::exchange(call.outdated, false)) {
+        call.was_outdated = true;
+        seen_revision.reset();
+        continue;
+      }
       if (last) return read_last_copy(call, *row);
     } catch (const Error& error) {
       // Bytes that changed under us look like damage: the row tells.
@@ -294,6 +301,7 @@ std::optional<Document> TieredStore::Impl::read_cold_home(ReadCall& call, const 
   try {
     if (!block) {
       const Fetched fetched = fetch(call, row, may_admit);
+      call.outdated = fetched.outdated;
       block = fetched.block;
       served_from = fetched.from;
       call.warm_stored = fetched.stored;
@@ -327,8 +335,11 @@ TieredStore::Impl::Fetched TieredStore::Impl::fetch_for_all_nodes(const ReadCall
     if (const auto block = decode_warm(call, *hit, row)) return {.block = block, .from = StorageTier::warm};
   }
   // A change from now on ends the lease. Of one that came between reading the row and taking it only the row
-  // tells.
-  if (lease.held() && changed_since(call.key, row)) lease = {};
+  // tells: another node may have fetched the document and made it hot.
+  if (lease.held() && changed_since(call.key, row)) {
+    if (!call.was_outdated) return {.outdated = true};
+    lease = {};
+  }
   Fetched out{.block = cold_.state().read(*row.cold, call.key, row.version, call.bounds())};
   if (out.block && lease.held()) {
     out.stored = warm_.put_leased(std::move(lease), call.key, call.warm_mark, row.version,

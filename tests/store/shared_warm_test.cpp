@@ -88,11 +88,14 @@ class SharedWarmTest : public ::testing::Test {
     config.warm.max_connections = 100;
     return config;
   }
-  std::unique_ptr<TieredStore> open(std::shared_ptr<WarmCache> cache = nullptr) const {
-    return std::make_unique<TieredStore>(config(), Components{.clock = clock_,
-                                                              .object_store = objects_,
-                                                              .bare_object_store = true,
-                                                              .warm_cache = std::move(cache)});
+  std::unique_ptr<TieredStore> open(std::shared_ptr<WarmCache> cache = nullptr,
+                                    PromoteOnRead promote = PromoteOnRead::never) const {
+    TieredStoreConfig made = config();
+    made.tiering.promote_on_read = promote;
+    return std::make_unique<TieredStore>(std::move(made), Components{.clock = clock_,
+                                                                     .object_store = objects_,
+                                                                     .bare_object_store = true,
+                                                                     .warm_cache = std::move(cache)});
   }
   void open_nodes(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) nodes_.push_back(open());
@@ -186,6 +189,36 @@ TEST_F(SharedWarmTest, AHundredReadersOverFourNodesOfOneExpiredDocumentAreOneFet
   EXPECT_EQ(from_warm, kReaders - kReaders / 4);
   EXPECT_EQ(sum(&WarmStats::shared_fills), 3U);
   EXPECT_EQ(sum(&WarmStats::lost_leases), 0U);
+}
+
+TEST_F(SharedWarmTest, WhatOneNodeMakesHotTheOthersDoNotFetchEither) {
+  constexpr std::size_t kReaders = 100;
+  for (std::size_t i = 0; i < 4; ++i) nodes_.push_back(open(nullptr, PromoteOnRead::second_read));
+  put_cold("id", "body");
+  const std::uint64_t before = fetches();
+  hang_next_ = true;
+  std::atomic<std::size_t> ended = 0;
+  std::atomic<std::size_t> right = 0;
+  {
+    std::vector<std::jthread> readers;
+    for (std::size_t i = 0; i < kReaders; ++i) {
+      readers.emplace_back([&, i] {
+        right += read(node(i), "id").starts_with("body from");
+        ++ended;
+      });
+    }
+    await([&] { return sum(&WarmStats::waits) == 3 || fetches() - before > 1; });
+    await([&] { return sum(&WarmStats::misses) == kReaders; });
+    hanging_.open();
+    // The readers of the node that fetched are many, so that it makes the document hot.
+    await([&] { return node(0).get_tier("c", "id") == StorageTier::hot; });
+    await([&] {
+      clock_->advance(10ms);
+      return ended == kReaders;
+    });
+  }
+  EXPECT_EQ(right, kReaders);
+  EXPECT_EQ(fetches() - before, 1U);
 }
 
 TEST_F(SharedWarmTest, AHundredReadersOverFourNodesOfOneStaleDocumentAreServedAtOnceWhileOneRefreshRuns) {
@@ -376,8 +409,19 @@ TEST_F(SharedWarmTest, AChangeBetweenReadingTheRowAndTakingTheLeaseWins) {
     cache->set_take_hook({});
     node(0).write_bytes("c", "id", as_bytes(std::string("two")));
   });
-  EXPECT_EQ(read(*late, "id"), "one from cold");
+  EXPECT_EQ(read(*late, "id"), "two from hot");
   EXPECT_FALSE(holds(*late, "id", 1));
+
+  // And where it is changed again and again.
+  put_cold("often", "1");
+  int changes = 1;
+  cache->set_take_hook([&] {
+    if (++changes <= 3) put_cold("often", std::to_string(changes));
+  });
+  EXPECT_EQ(read(*late, "often"), "2 from cold");
+  EXPECT_EQ(changes, 3);
+  for (const Version version : {1U, 2U, 3U}) EXPECT_FALSE(holds(*late, "often", version));
+  cache->set_take_hook({});
 
   // And in a refresh.
   node(0).write_bytes("c", "other", as_bytes(std::string("one")), {.tier = StorageTier::cold});
