@@ -167,8 +167,9 @@ class Catalog {
 
   // -- access figures --
   [[nodiscard]] std::optional<AccessFigures> find_access(std::string_view key) const;
-  /// Adds figures to what is stored, for documents that exist. Not synced.
-  void merge_access(std::span<const KeyAccess> figures);
+  /// Adds figures to what is stored, for documents that exist. Not synced. Returns those that could not be
+  /// added, because others kept changing the rows or their figures: to be added later.
+  [[nodiscard]] std::vector<KeyAccess> merge_access(std::span<const KeyAccess> figures);
 
   /// The document's last moves, newest first.
   [[nodiscard]] std::vector<HistoryEntry> history(std::string_view key) const;
@@ -279,8 +280,12 @@ class Catalog {
   void refresh_floor();
   void register_node();
   void remove_dead_nodes();
-  /// Whether no row changed meanwhile; else nothing was added.
-  bool add_access(std::span<const KeyAccess> figures);
+  /// Stages the figure's addition, where its document exists.
+  void stage_access(kv::Batch& batch, const KeyAccess& access) const;
+  /// In one batch: whether no row changed meanwhile; else nothing was added.
+  bool add_access_together(std::span<const KeyAccess> figures);
+  /// Each on its own, and again where something changed meanwhile; those that had no luck.
+  std::vector<KeyAccess> add_access_each(std::span<const KeyAccess> figures);
   void load_pins();
   void commit_pins(kv::Batch& batch, std::vector<StoredPin> pins);
   void prepare(ChangeSet& set);
