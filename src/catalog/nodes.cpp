@@ -91,6 +91,14 @@ void Catalog::look_around() {
   }
 }
 
+void Catalog::say_alive() {
+  if (!shared_) return;
+  const std::scoped_lock lock(nodes_mutex_);
+  if (clock_->monotonic() - registered_at_ >= kRegisterEvery) register_node();
+}
+
+bool Catalog::registered(std::uint64_t node) const { return engine_->get(kMeta, node_key(node)).has_value(); }
+
 void Catalog::register_node() {
   registered_at_ = clock_->monotonic();
   kv::Batch batch;
