@@ -293,6 +293,8 @@ class Catalog {
   void refresh_floor();
   void register_node();
   void remove_dead_nodes();
+  /// Says that this node ends: others need not wait until it is taken for dead.
+  void sign_off();
   /// Stages the figure's addition, where its document exists.
   void stage_access(kv::Batch& batch, const KeyAccess& access) const;
   /// In one batch: whether no row changed meanwhile; else nothing was added.

@@ -126,5 +126,26 @@ TEST_F(SharedCatalogTest, NodesThatAddAllTheTimeLoseNothing) {
   }
 }
 
+TEST_F(SharedCatalogTest, ANodeThatChangedNothingLeavesNothingWhenItCloses) {
+  const auto nodes = [this] {
+    return shared_->engine->scan({.space = kMeta, .begin = "node/", .end = "node0"}).size();
+  };
+  const Node reader = open();
+  const Node writer = open();
+  EXPECT_EQ(nodes(), 2U);
+  write(*writer.catalog, "x");
+  reader.catalog->close();
+  EXPECT_FALSE(writer.catalog->registered(reader.catalog->node()));
+  writer.catalog->close();
+  EXPECT_EQ(nodes(), 1U) << "its changes are kept for those who may have missed some";
+
+  clock_->advance(2h);
+  const Node later = open();
+  later.catalog->look_around();
+  EXPECT_EQ(nodes(), 1U) << "then it goes, with them";
+  EXPECT_TRUE(later.catalog->registered(later.catalog->node()));
+  EXPECT_THAT(shared_->engine->scan({.space = kChanges}), IsEmpty());
+}
+
 }  // namespace
 }  // namespace db4::catalog
