@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -73,13 +74,17 @@ class DB4_API AccessPatternTracker {
   /// Up to `limit` keys with figures that were not taken before, and marks them taken. The caller adds them
   /// to what is stored.
   [[nodiscard]] std::vector<KeyAccess> take_unflushed(std::size_t limit);
+  /// Takes back what take_unflushed gave and could not be stored: it is given again, and is no new access.
+  /// Figures of keys that are no longer tracked are lost (lost_figures).
+  void give_back(std::span<const KeyAccess> figures);
   /// Keys with at least `min_recent` accesses within access_window, most first, at most `limit`: who may
   /// deserve a hotter tier.
   [[nodiscard]] std::vector<KeyAccess> busiest(std::uint32_t min_recent, std::size_t limit) const;
 
   /// At most max_keys.
   [[nodiscard]] std::size_t tracked_keys() const;
-  /// Keys that had to go at the bound with figures nobody had taken.
+  /// Keys that had to go at the bound, or were gone before they could be given back, with figures nobody had
+  /// stored.
   [[nodiscard]] std::uint64_t lost_figures() const;
 
  private:

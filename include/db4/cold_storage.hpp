@@ -150,7 +150,9 @@ class DB4_API ColdStorage {
   /// of one that failed is kept, and resumed by resume_upload, also after the process died.
   UploadResult write_large(std::string_view collection, std::string_view id, const ByteSource& source,
                            const UploadOptions& options = {});
-  /// Goes on with a failed upload, or with one whose process died. Throws as MultipartUploader::resume.
+  /// Goes on with a failed upload, or with one whose process died. Throws as MultipartUploader::resume. Where
+  /// several nodes share the store an upload is the node's that works on it (UploadSession::owner) until a
+  /// minute after that died: another one's call throws conflict, here and in abort_upload.
   UploadResult resume_upload(std::string_view upload_id, const ByteSource& source,
                              const UploadOptions& options = {});
   std::optional<UploadSession> get_upload_status(std::string_view upload_id);

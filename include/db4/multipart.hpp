@@ -47,6 +47,10 @@ struct UploadSession {
   TimePoint created_at{};
   TimePoint updated_at{};  ///< of the last part that arrived, or change of state
   std::string error = {};  ///< of a failed one
+  /// Where several nodes share the store: the number of the one that works on it, and until when it has it
+  /// unless it says so again; 0: none, or none that lives.
+  std::uint64_t owner = 0;
+  TimePoint owned_until{};
 
   // What resuming it needs.
   std::string object = {};           ///< its name at the object store

@@ -2,7 +2,6 @@
 
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
-#include "catalog/access.hpp"
 #include "catalog/garbage.hpp"
 #include "catalog/meta.hpp"
 #include "catalog/spaces.hpp"
@@ -13,7 +12,6 @@
 namespace db4::catalog {
 namespace {
 
-constexpr std::size_t kAccessBatch = 1000;
 constexpr std::size_t kChangesPage = 1000;
 /// Far over stats.max_samples' own limit.
 constexpr std::size_t kMaxSamples = 1'000'000;
@@ -315,42 +313,8 @@ void Catalog::set_refiling(const std::optional<DueEntry>& last) {
   queue_.commit(batch, std::min(options_.durability, Durability::process));
 }
 
-std::optional<AccessFigures> Catalog::find_access(std::string_view key) const {
-  const auto value = engine_->get(kAccess, key);
-  if (!value) return std::nullopt;
-  return decode_access(*value);
-}
-
 std::vector<HistoryEntry> Catalog::history(std::string_view key) const {
   return decode_history(engine_->get(kHistory, key).value_or(""));
-}
-
-void Catalog::merge_access(std::span<const KeyAccess> figures) {
-  // One at a time: what is read here is what is added to.
-  const std::scoped_lock lock(access_mutex_);
-  for (std::size_t from = 0; from < figures.size(); from += kAccessBatch) {
-    const auto page = figures.subspan(from, std::min(kAccessBatch, figures.size() - from));
-    if (add_access(page)) continue;
-    // A row changed meanwhile: again, one by one. Figures of a row that changes all the time may be lost.
-    for (std::size_t i = 0; i < page.size(); ++i) {
-      if (!add_access(page.subspan(i, 1))) add_access(page.subspan(i, 1));
-    }
-  }
-}
-
-bool Catalog::add_access(std::span<const KeyAccess> figures) {
-  kv::Batch batch;
-  for (const KeyAccess& access : figures) {
-    std::string key = document_key(access.collection, access.id);
-    // A figure of a document that is gone would greet its successor.
-    const auto row = find(key);
-    if (!row || !row->live()) continue;
-    batch.require_prefix(kRows, key, revision_prefix(row->revision));
-    const AccessFigures stored = find_access(key).value_or(AccessFigures{});
-    batch.put(kAccess, std::move(key), encode_access(merge_figures(stored, access.figures)));
-  }
-  if (batch.empty()) return true;
-  return queue_.commit(batch, std::min(options_.durability, Durability::process)).committed();
 }
 
 std::vector<Catalog::Sample> Catalog::samples(std::int64_t from_us, std::size_t limit) const {

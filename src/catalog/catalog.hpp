@@ -78,6 +78,13 @@ struct ChangeEntry {
   std::uint64_t revision = 0;
 };
 
+/// What must stand as an upload's session for a change of it to take effect.
+struct UploadCondition {
+  enum class Kind : std::uint8_t { any, absent, begins, equals };
+  Kind kind = Kind::any;
+  std::string value = {};  ///< of begins and equals
+};
+
 struct ScannedRow {
   std::string key;
   Row row;
@@ -110,6 +117,11 @@ class Catalog {
   /// Keeps others from the same work for so long, or until this node takes it again: false where another one
   /// has it. Always true where the catalogue is not shared.
   bool take_lease(std::string_view work, std::chrono::microseconds duration);
+  /// Tells others that this node lives, where that was not said within the last minute. Work that outlasts
+  /// many runs says it too.
+  void say_alive();
+  /// Whether a node is registered: it lives, or died less than a day ago, or was closed an hour ago at most.
+  [[nodiscard]] bool registered(std::uint64_t node) const;
   /// The wall clock of the server that all share; nullopt where there is none.
   [[nodiscard]] std::optional<TimePoint> server_time() const { return engine_->server_time(); }
 
@@ -167,8 +179,9 @@ class Catalog {
 
   // -- access figures --
   [[nodiscard]] std::optional<AccessFigures> find_access(std::string_view key) const;
-  /// Adds figures to what is stored, for documents that exist. Not synced.
-  void merge_access(std::span<const KeyAccess> figures);
+  /// Adds figures to what is stored, for documents that exist. Not synced. Returns those that could not be
+  /// added, because others kept changing the rows or their figures: to be added later.
+  [[nodiscard]] std::vector<KeyAccess> merge_access(std::span<const KeyAccess> figures);
 
   /// The document's last moves, newest first.
   [[nodiscard]] std::vector<HistoryEntry> history(std::string_view key) const;
@@ -230,17 +243,18 @@ class Catalog {
   [[nodiscard]] std::vector<std::string> referenced_objects() const;
 
   // -- uploads (uploads.cpp): bytes that mean something to the cold tier alone; synced whatever the
-  // durability
-  /// Replaces what is there of that id; without `replace` only where nothing is: whether it was put.
-  bool put_upload(const std::string& id, const std::string& value, bool replace);
+  // durability. What changes one changes nothing, and gives false, where the condition does not hold.
+  /// Replaces what is there of that id.
+  bool put_upload(const std::string& id, const std::string& value, const UploadCondition& condition = {});
   [[nodiscard]] std::optional<std::string> find_upload(std::string_view id) const;
   /// Their values, in order of the ids, after the one given.
   [[nodiscard]] std::vector<std::string> list_uploads(std::string_view after, std::size_t limit) const;
   /// With its parts.
-  void remove_upload(const std::string& id);
-  void put_upload_part(const std::string& id, std::uint32_t number, const std::string& value);
+  bool remove_upload(const std::string& id, const UploadCondition& condition = {});
+  bool put_upload_part(const std::string& id, std::uint32_t number, const std::string& value,
+                       const UploadCondition& condition = {});
   [[nodiscard]] std::vector<std::string> upload_parts(const std::string& id) const;
-  void clear_upload_parts(const std::string& id);
+  bool clear_upload_parts(const std::string& id, const UploadCondition& condition = {});
 
   // -- dictionaries (dictionaries.cpp) --
   [[nodiscard]] std::optional<StoredDictionary> find_dictionary(std::uint32_t id) const;
@@ -279,8 +293,14 @@ class Catalog {
   void refresh_floor();
   void register_node();
   void remove_dead_nodes();
-  /// Whether no row changed meanwhile; else nothing was added.
-  bool add_access(std::span<const KeyAccess> figures);
+  /// Says that this node ends: others need not wait until it is taken for dead.
+  void sign_off();
+  /// Stages the figure's addition, where its document exists.
+  void stage_access(kv::Batch& batch, const KeyAccess& access) const;
+  /// In one batch: whether no row changed meanwhile; else nothing was added.
+  bool add_access_together(std::span<const KeyAccess> figures);
+  /// Each on its own, and again where something changed meanwhile; those that had no luck.
+  std::vector<KeyAccess> add_access_each(std::span<const KeyAccess> figures);
   void load_pins();
   void commit_pins(kv::Batch& batch, std::vector<StoredPin> pins);
   void prepare(ChangeSet& set);

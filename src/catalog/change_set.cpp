@@ -4,6 +4,7 @@
 #include "base/hash.hpp"
 #include "catalog/catalog.hpp"
 #include "catalog/garbage.hpp"
+#include "catalog/keys.hpp"
 #include "catalog/spaces.hpp"
 #include "codec/record.hpp"
 
@@ -86,6 +87,12 @@ void ChangeSet::add_segment(const std::string& object, std::uint64_t bytes, std:
   batch_.put(kGarbage, timed_key(check_us, object), encode_garbage(GarbageKind::segment, bytes));
   batch_.add(kCounters, total_key(Metric::objects, 0), 1);
   batch_.add(kCounters, total_key(Metric::object_bytes, 0), static_cast<std::int64_t>(bytes));
+}
+
+void ChangeSet::end_upload(const std::string& id, std::string begins, std::string value) {
+  batch_.require_prefix(kUploads, id, std::move(begins));
+  batch_.put(kUploads, id, std::move(value));
+  batch_.erase_range(kUploadParts, upload_parts_begin(id), upload_parts_end(id));
 }
 
 void ChangeSet::require_floor(std::uint64_t floor) {

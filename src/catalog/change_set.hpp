@@ -62,6 +62,10 @@ class ChangeSet {
   /// Registers a segment whose object was announced, before or in the set that first names it.
   void add_segment(const std::string& object, std::uint64_t bytes, std::uint32_t records);
 
+  /// Ends an upload together with the changes: its session, which must begin with `begins`, becomes `value`,
+  /// and the receipts of its parts go.
+  void end_upload(const std::string& id, std::string begins, std::string value);
+
   [[nodiscard]] std::vector<RowChange>& changes() noexcept { return changes_; }
   [[nodiscard]] bool empty() const noexcept { return batch_.empty(); }
 

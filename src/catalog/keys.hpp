@@ -60,6 +60,11 @@ inline std::int64_t time_of(std::string_view timed) noexcept {
 }
 inline std::string_view key_of(std::string_view timed) noexcept { return timed.substr(8); }
 
+/// Receipts of an upload's parts stand between these. Ids have no NUL, so no id's parts are among another
+/// one's.
+inline std::string upload_parts_begin(const std::string& id) { return id + '\0'; }
+inline std::string upload_parts_end(const std::string& id) { return id + '\1'; }
+
 /// The first key after every key that starts with `prefix`; empty where there is none (the end of the space).
 inline std::string prefix_end(std::string prefix) {
   while (!prefix.empty()) {

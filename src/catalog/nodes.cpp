@@ -91,6 +91,14 @@ void Catalog::look_around() {
   }
 }
 
+void Catalog::say_alive() {
+  if (!shared_) return;
+  const std::scoped_lock lock(nodes_mutex_);
+  if (clock_->monotonic() - registered_at_ >= kRegisterEvery) register_node();
+}
+
+bool Catalog::registered(std::uint64_t node) const { return engine_->get(kMeta, node_key(node)).has_value(); }
+
 void Catalog::register_node() {
   registered_at_ = clock_->monotonic();
   kv::Batch batch;
@@ -115,12 +123,25 @@ void Catalog::remove_dead_nodes() {
   }
 }
 
+void Catalog::sign_off() {
+  const auto changes = engine_->scan({.space = kChanges,
+                                      .begin = change_prefix_,
+                                      .end = prefix_end(change_prefix_),
+                                      .limit = 1,
+                                      .keys_only = true});
+  kv::Batch batch;
+  if (changes.empty()) {
+    batch.erase(kMeta, node_key(node_));  // who changed nothing has said nothing that others may have missed
+  } else {
+    batch.put(kMeta, node_key(node_), encoded(now_us() - (kDeadAfter - kKeptAfterClosing).count()));
+  }
+  queue_.commit(batch, std::min(options_.durability, Durability::process));
+}
+
 void Catalog::close() {
   if (shared_) {
     try {
-      kv::Batch batch;
-      batch.put(kMeta, node_key(node_), encoded(now_us() - (kDeadAfter - kKeptAfterClosing).count()));
-      queue_.commit(batch, std::min(options_.durability, Durability::process));
+      sign_off();
     } catch (const Error&) {
       // Then it goes as one that died does. A store that is closed twice says it once.
     }

@@ -135,14 +135,34 @@ int resume(const Context& context, const UploadFlags& flags) {
   return report_upload(context, {session->collection, session->id}, result);
 }
 
+/// Whether nobody sends it, though that was not said: this process has the store, and has just opened it, and
+/// no other node that has it open too works on the upload.
+bool broke_off(const json& entry, bool live) {
+  const std::string state = entry.at("state");
+  return !live && entry.at("owner") == "" && (state == "in_progress" || state == "pending");
+}
+
 std::string upload_state(const Terminal& terminal, const json& entry, bool live) {
   std::string state = entry.at("state");
   if (state == "completed") return terminal.paint(Emphasis::good, state);
   if (state == "failed") return terminal.paint(Emphasis::bad, state);
-  // Nobody sends it: this process has the store, and has just opened it.
-  if (!live && (state == "in_progress" || state == "pending"))
-    return terminal.paint(Emphasis::bad, "broken off");
+  if (broke_off(entry, live)) return terminal.paint(Emphasis::bad, "broken off");
   return state;
+}
+
+/// What the table has no room for: what an upload broke off with, and which node has it.
+void print_remarks(const json& uploads) {
+  for (const json& entry : uploads) {
+    const std::string id = entry.at("upload_id");
+    const std::string error = entry.at("error");
+    const std::string owner = entry.at("owner");
+    if (!error.empty()) std::cout << "  " << id << " broke off: " << escape(error) << "\n";
+    if (!owner.empty()) {
+      const TimePoint until{std::chrono::microseconds{entry.at("owned_until").get<std::int64_t>()}};
+      std::cout << "  " << id << " is being sent by node " << owner << ", which has it until "
+                << describe_time(until) << "\n";
+    }
+  }
 }
 
 int list(Context& context) {
@@ -156,8 +176,7 @@ int list(Context& context) {
   Table table({"upload", "document", "state", "sent", "size", "parts", "updated"});
   bool resumable = false;
   for (const json& entry : reply.at("uploads")) {
-    const std::string state = entry.at("state");
-    resumable = resumable || state == "failed" || (!live && (state == "in_progress" || state == "pending"));
+    resumable = resumable || entry.at("state") == "failed" || broke_off(entry, live);
     table.add(
         {entry.at("upload_id"), name_of({entry.at("collection"), entry.at("id")}),
          upload_state(context.terminal(), entry, live), describe_bytes(entry.at("bytes_sent")),
@@ -166,13 +185,7 @@ int list(Context& context) {
          describe_time(TimePoint{std::chrono::microseconds{entry.at("updated_at").get<std::int64_t>()}})});
   }
   std::cout << table.text(context.terminal());
-  for (const json& entry : reply.at("uploads")) {
-    const std::string error = entry.at("error");
-    if (!error.empty()) {
-      std::cout << "  " << entry.at("upload_id").get<std::string>() << " broke off: " << escape(error)
-                << "\n";
-    }
-  }
+  print_remarks(reply.at("uploads"));
   if (resumable) {
     std::cout << context.terminal().paint(
                      Emphasis::faint, "  `db4 uploads resume UPLOAD FILE` goes on with one that broke off")
@@ -308,14 +321,16 @@ void add_uploads(CommandTree& tree) {
            [](Context& context) { return list(context); });
   add_resume(tree, uploads);
   const auto upload_id = std::make_shared<std::string>();
-  CLI::App& abort_command =
-      tree.add(uploads,
-               {.name = "abort",
-                .group = kGroup,
-                .summary = "Give an upload up, and free what the object store has of it",
-                .details = "One that another process sends is stopped.",
-                .examples = "db4 uploads abort intro-2"},
-               [upload_id](Context& context) { return abort(context, *upload_id); });
+  CLI::App& abort_command = tree.add(
+      uploads,
+      {.name = "abort",
+       .group = kGroup,
+       .summary = "Give an upload up, and free what the object store has of it",
+       .details =
+           "One that another process sends is stopped, unless it is another node's (docs/postgres.md): "
+           "that is refused while the node lives.",
+       .examples = "db4 uploads abort intro-2"},
+      [upload_id](Context& context) { return abort(context, *upload_id); });
   abort_command.add_option("upload", *upload_id, "Id of the upload")->required()->type_name("");
   const auto older_than = std::make_shared<std::string>("1d");
   CLI::App& clean_command = tree.add(

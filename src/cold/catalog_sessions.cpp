@@ -2,6 +2,7 @@
 
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
+#include "cold/upload_owner.hpp"
 
 #include <db4/error.hpp>
 
@@ -9,6 +10,8 @@ namespace db4::cold {
 namespace {
 
 constexpr std::uint8_t kSessionFormat = 1;
+/// With an owner, who comes right behind the format: whether a session is a node's is its first nine bytes.
+constexpr std::uint8_t kOwnedFormat = 2;
 constexpr std::uint8_t kHasModified = 1;
 constexpr std::uint8_t kHasIfVersion = 2;
 constexpr std::uint8_t kCompleting = 4;
@@ -21,9 +24,21 @@ TimePoint from_us(std::int64_t us) { return TimePoint{std::chrono::microseconds{
               "check the disk; the upload can be begun anew");
 }
 
+std::string beginning_of(std::uint64_t owner) {
+  std::string out;
+  out.push_back(static_cast<char>(kOwnedFormat));
+  put_fixed(out, owner);
+  return out;
+}
+
 std::string encode(const UploadSession& session) {
   std::string out;
-  out.push_back(static_cast<char>(kSessionFormat));
+  if (session.owner == 0) {
+    out.push_back(static_cast<char>(kSessionFormat));
+  } else {
+    out = beginning_of(session.owner);
+    put_fixed(out, to_us(session.owned_until));
+  }
   out.push_back(static_cast<char>(session.state));
   std::uint8_t flags = 0;
   if (session.source_modified) flags |= kHasModified;
@@ -53,11 +68,16 @@ UploadSession decode(std::string_view bytes) {
   const std::string_view content = bytes.substr(0, bytes.size() - 4);
   if (crc32c(as_bytes(content)) != load_fixed<std::uint32_t>(content.data() + content.size())) damaged();
   Reader in(content);
-  if (in.fixed<std::uint8_t>() != kSessionFormat) {
+  const auto format = in.fixed<std::uint8_t>();
+  if (format != kSessionFormat && format != kOwnedFormat) {
     throw Error(ErrorCode::unsupported, "an upload session has a newer format",
                 "open the store with the newer db4 that wrote it");
   }
   UploadSession session;
+  if (format == kOwnedFormat) {
+    session.owner = in.fixed<std::uint64_t>();
+    session.owned_until = from_us(in.fixed<std::int64_t>());
+  }
   const auto state = in.fixed<std::uint8_t>();
   if (state > static_cast<std::uint8_t>(MultipartUploadState::failed)) damaged();
   session.state = static_cast<MultipartUploadState>(state);
@@ -105,13 +125,28 @@ PartReceipt decode_receipt(std::string_view bytes) {
   return receipt;
 }
 
+bool ended(const UploadSession& session) {
+  return session.state == MultipartUploadState::completed || session.state == MultipartUploadState::aborted;
+}
+
+using Condition = catalog::UploadCondition;
+
 }  // namespace
 
+std::string CatalogSessionStore::own_beginning() const { return beginning_of(catalog_.node()); }
+
+Condition CatalogSessionStore::mine() const {
+  if (!catalog_.shared()) return {};
+  return {.kind = Condition::Kind::begins, .value = own_beginning()};
+}
+
 void CatalogSessionStore::put(const UploadSession& session) {
-  catalog_.put_upload(session.upload_id, encode(session), /*replace=*/true);
+  UploadSession renewed = session;
+  if (session.owner != 0) sign(renewed);
+  if (!catalog_.put_upload(session.upload_id, encode(renewed), mine())) throw LostUpload(session.upload_id);
 }
 bool CatalogSessionStore::add(const UploadSession& session) {
-  return catalog_.put_upload(session.upload_id, encode(session), /*replace=*/false);
+  return catalog_.put_upload(session.upload_id, encode(session), {.kind = Condition::Kind::absent});
 }
 std::optional<UploadSession> CatalogSessionStore::find(std::string_view upload_id) {
   const auto value = catalog_.find_upload(upload_id);
@@ -124,10 +159,19 @@ std::vector<UploadSession> CatalogSessionStore::list(std::string_view after, std
   return out;
 }
 void CatalogSessionStore::remove(std::string_view upload_id) {
-  catalog_.remove_upload(std::string(upload_id));
+  const std::string id(upload_id);
+  if (!catalog_.shared()) {
+    catalog_.remove_upload(id);
+    return;
+  }
+  // Another node may have forgotten it and begun a new one of that id since the caller looked.
+  const auto value = catalog_.find_upload(id);
+  if (value && ended(decode(*value)))
+    catalog_.remove_upload(id, {.kind = Condition::Kind::equals, .value = *value});
 }
 void CatalogSessionStore::put_receipt(std::string_view upload_id, const PartReceipt& receipt) {
-  catalog_.put_upload_part(std::string(upload_id), receipt.part.number, encode(receipt));
+  const std::string id(upload_id);
+  if (!catalog_.put_upload_part(id, receipt.part.number, encode(receipt), mine())) throw LostUpload(id);
 }
 std::vector<PartReceipt> CatalogSessionStore::receipts(std::string_view upload_id) {
   std::vector<PartReceipt> out;
@@ -137,7 +181,62 @@ std::vector<PartReceipt> CatalogSessionStore::receipts(std::string_view upload_i
   return out;
 }
 void CatalogSessionStore::clear_receipts(std::string_view upload_id) {
-  catalog_.clear_upload_parts(std::string(upload_id));
+  const std::string id(upload_id);
+  if (!catalog_.clear_upload_parts(id, mine())) throw LostUpload(id);
+}
+
+void CatalogSessionStore::sign(UploadSession& session) const {
+  if (!catalog_.shared()) return;
+  session.owner = catalog_.node();
+  session.owned_until = clock_->now() + kUploadLease;
+}
+
+bool CatalogSessionStore::take(UploadSession& session) {
+  if (!catalog_.shared()) return true;
+  const auto value = catalog_.find_upload(session.upload_id);
+  if (!value) return false;
+  session = decode(*value);
+  if (ended(session)) return false;
+  if (session.owner != catalog_.node() && owner_lives(session)) throw owned_elsewhere(session);
+  sign(session);
+  return catalog_.put_upload(session.upload_id, encode(session),
+                             {.kind = Condition::Kind::equals, .value = *value});
+}
+
+bool CatalogSessionStore::renew(const std::string& upload_id) {
+  if (!catalog_.shared()) return true;
+  catalog_.say_alive();
+  // Whoever works on it may save the session at the same moment, which renews it too.
+  for (;;) {
+    const auto value = catalog_.find_upload(upload_id);
+    if (!value || !value->starts_with(own_beginning())) return false;
+    UploadSession session = decode(*value);
+    sign(session);
+    if (catalog_.put_upload(upload_id, encode(session), {.kind = Condition::Kind::equals, .value = *value}))
+      return true;
+  }
+}
+
+bool CatalogSessionStore::owner_lives(const UploadSession& session) const {
+  return session.owner != 0 && session.owned_until > clock_->now() && catalog_.registered(session.owner);
+}
+
+bool CatalogSessionStore::owns(const std::string& upload_id) const {
+  if (!catalog_.shared()) return true;
+  const auto value = catalog_.find_upload(upload_id);
+  return value && value->starts_with(own_beginning());
+}
+
+UploadSession CatalogSessionStore::end_with(catalog::ChangeSet& set, UploadSession session,
+                                            Version version) const {
+  session.state = MultipartUploadState::completed;
+  session.version = version;
+  session.updated_at = clock_->now();
+  session.error.clear();
+  session.owner = 0;
+  session.owned_until = {};
+  set.end_upload(session.upload_id, own_beginning(), encode(session));
+  return session;
 }
 
 }  // namespace db4::cold

@@ -8,9 +8,13 @@
 namespace db4::cold {
 
 /// The byte tables are in docs/formats/row.md. Thread-safe.
+///
+/// Where the catalogue is shared, put() and what concerns receipts throw LostUpload unless the session is
+/// this node's (upload_owner.hpp), and remove() leaves one alone that has not ended.
 class CatalogSessionStore final : public UploadSessionStore {
  public:
-  explicit CatalogSessionStore(catalog::Catalog& catalog) noexcept : catalog_(catalog) {}
+  CatalogSessionStore(catalog::Catalog& catalog, std::shared_ptr<Clock> clock) noexcept
+      : catalog_(catalog), clock_(std::move(clock)) {}
 
   void put(const UploadSession& session) override;
   bool add(const UploadSession& session) override;
@@ -21,8 +25,25 @@ class CatalogSessionStore final : public UploadSessionStore {
   std::vector<PartReceipt> receipts(std::string_view upload_id) override;
   void clear_receipts(std::string_view upload_id) override;
 
+  // -- whose a session is: UploadHooks says what these do --
+  void sign(UploadSession& session) const;
+  bool take(UploadSession& session);
+  bool renew(const std::string& upload_id);
+  [[nodiscard]] bool owner_lives(const UploadSession& session) const;
+  /// Whether nobody else has the session. Always, where the catalogue is not shared.
+  [[nodiscard]] bool owns(const std::string& upload_id) const;
+  /// Adds the session's end as a completed one to the changes that name its object, which then need that it
+  /// is this node's; the session as it will stand. For a shared catalogue alone.
+  [[nodiscard]] UploadSession end_with(catalog::ChangeSet& set, UploadSession session, Version version) const;
+
  private:
+  /// What a session of this node's begins with.
+  [[nodiscard]] std::string own_beginning() const;
+  /// Of a change of a session, or of what belongs to it.
+  [[nodiscard]] catalog::UploadCondition mine() const;
+
   catalog::Catalog& catalog_;
+  const std::shared_ptr<Clock> clock_;
 };
 
 }  // namespace db4::cold

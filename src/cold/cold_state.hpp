@@ -103,12 +103,17 @@ class ColdStorage::State : private cold::UploadHooks {
 
  private:
   class FramedReader;
+  std::chrono::milliseconds renew_every() override;
+  void sign(UploadSession& session) override { sessions_->sign(session); }
+  bool take(UploadSession& session) override { return sessions_->take(session); }
+  bool renew(const std::string& upload_id) override { return sessions_->renew(upload_id); }
+  bool owner_lives(const UploadSession& session) override { return sessions_->owner_lives(session); }
   void before_complete(const UploadSession& session) override;
   bool still_announced(const UploadSession& session) override;
   bool owns_name(const UploadSession& /*session*/) override { return true; }  // it is drawn
   std::string new_object(const UploadSession& session) override;
   std::optional<Version> already_document(const UploadSession& session) override;
-  Version object_ready(const UploadSession& session) override;
+  void object_ready(UploadSession& session) override;
   void give_up(const UploadSession& session) noexcept override;
   [[nodiscard]] detail::BlockRef fetch_framed(const catalog::ColdPlace& place, std::string_view key,
                                               Version version, const CallOptions& call);
@@ -141,6 +146,7 @@ class ColdStorage::State : private cold::UploadHooks {
   cold::SingleFlight<> flights_;
   cold::Dictionaries dictionaries_;
   std::mutex compacting_;
+  const std::shared_ptr<cold::CatalogSessionStore> sessions_;
   cold::UploadEngine uploads_;
   std::shared_mutex closing_;
   bool closed_ = false;

@@ -54,7 +54,8 @@ ColdStorage::State::State(catalog::Catalog& catalog, objects::LayeredStore objec
       config_(std::move(config)),
       flights_(clock_),
       dictionaries_(catalog_, config_),
-      uploads_(objects_, std::make_shared<cold::CatalogSessionStore>(catalog_), clock_, random_, *this) {}
+      sessions_(std::make_shared<cold::CatalogSessionStore>(catalog_, clock_)),
+      uploads_(objects_, sessions_, clock_, random_, *this) {}
 
 detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::string_view key,
                                           Version version, const CallOptions& call) {

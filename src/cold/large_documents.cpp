@@ -4,6 +4,7 @@
 #include "catalog/names.hpp"
 #include "codec/framed_record.hpp"
 #include "cold/cold_state.hpp"
+#include "cold/upload_owner.hpp"
 
 #include <algorithm>
 
@@ -169,13 +170,17 @@ std::string ColdStorage::State::new_object(const UploadSession& session) {
   return document_object(catalog::document_key(session.collection, session.id), session.version);
 }
 
+std::chrono::milliseconds ColdStorage::State::renew_every() {
+  return catalog_.shared() ? cold::kUploadRenewal : std::chrono::milliseconds{0};
+}
+
 std::optional<Version> ColdStorage::State::already_document(const UploadSession& session) {
   const auto row = catalog_.find(catalog::document_key(session.collection, session.id));
   if (!row || !row->cold || row->cold->object != session.object) return std::nullopt;
   return row->version;
 }
 
-Version ColdStorage::State::object_ready(const UploadSession& session) {
+void ColdStorage::State::object_ready(UploadSession& session) {
   const std::string key = catalog::document_key(session.collection, session.id);
   for (int attempt = 0; attempt < kCommitAttempts; ++attempt) {
     const auto before = catalog_.find(key);
@@ -198,7 +203,15 @@ Version ColdStorage::State::object_ready(const UploadSession& session) {
     const Version version = after.version;
     catalog::ChangeSet set(catalog_);
     set.change(key, before, std::move(after));
-    if (catalog_.commit(set)) return version;
+    UploadSession done = session;
+    done.version = version;
+    // In one commit, so that no other node finds a document that is there and an upload that is not over.
+    if (catalog_.shared()) done = sessions_->end_with(set, session, version);
+    if (catalog_.commit(set)) {
+      session = std::move(done);
+      return;
+    }
+    if (!sessions_->owns(session.upload_id)) throw cold::LostUpload(session.upload_id);
     if (!catalog_.announced(session.object)) {
       throw Error(ErrorCode::unavailable, "the uploaded object waited too long to become a document",
                   "resume the upload: it starts anew (cold.upload_expiry says how long it may take)");

@@ -111,9 +111,8 @@ void ColdStorage::State::keep_unnamed(std::vector<ObjectInfo>& objects, const st
   const auto drop_announced = [&] {
     NameSet named;
     for (const std::string& name : catalog_.referenced_objects()) named.add(name);
-    cold::CatalogSessionStore sessions(catalog_);
     for (std::string after;;) {
-      const std::vector<UploadSession> page = sessions.list(after, kSessionsAtOnce);
+      const std::vector<UploadSession> page = sessions_->list(after, kSessionsAtOnce);
       for (const UploadSession& session : page) named.add(session.object);
       if (page.size() < kSessionsAtOnce) break;
       after = page.back().upload_id;

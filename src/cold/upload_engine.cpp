@@ -2,9 +2,11 @@
 
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
+#include "cold/upload_owner.hpp"
 #include "cold/upload_run.hpp"
 
 #include <algorithm>
+#include <thread>
 
 namespace db4::cold {
 namespace {
@@ -79,6 +81,35 @@ class UploadEngine::Claim {
   const std::shared_ptr<Active> active_;
 };
 
+class UploadEngine::Keeper {
+ public:
+  Keeper(UploadEngine& engine, std::string id, Active& active)
+      : engine_(engine), id_(std::move(id)), active_(active) {
+    const std::chrono::milliseconds every = engine_.hooks_.renew_every();
+    if (every.count() > 0)
+      thread_ = std::jthread([this, every](const std::stop_token& stop) { keep(every, stop); });
+  }
+
+ private:
+  void keep(std::chrono::milliseconds every, const std::stop_token& stop) {
+    while (engine_.clock_->sleep_for(every, stop)) {
+      try {
+        if (engine_.hooks_.renew(id_)) continue;
+        active_.lost = true;
+        active_.stop.request_stop();
+        return;
+      } catch (const std::exception&) {
+        // The lease outlasts some that fail; and while nobody can reach the catalogue nobody takes it over.
+      }
+    }
+  }
+
+  UploadEngine& engine_;
+  const std::string id_;
+  Active& active_;
+  std::jthread thread_;
+};
+
 UploadEngine::UploadEngine(std::shared_ptr<ObjectStore> objects, std::shared_ptr<UploadSessionStore> sessions,
                            std::shared_ptr<Clock> clock, std::shared_ptr<RandomSource> random,
                            UploadHooks& hooks)
@@ -112,6 +143,40 @@ void UploadEngine::save(UploadSession& session, MultipartUploadState state, std:
   sessions_->put(session);
 }
 
+void UploadEngine::end(UploadSession& session, MultipartUploadState state, std::string error) {
+  session.owner = 0;
+  save(session, state, std::move(error));
+}
+
+/// The receipts go last, or who dies in between would send everything again. But what a node has ended is not
+/// its own any more, and then the object is a document already.
+void UploadEngine::complete(UploadSession& session) {
+  const bool owned = session.owner != 0;
+  if (owned) sessions_->clear_receipts(session.upload_id);
+  end(session, MultipartUploadState::completed);
+  if (!owned) sessions_->clear_receipts(session.upload_id);
+}
+
+std::optional<UploadSession> UploadEngine::take(std::string_view upload_id) {
+  for (;;) {
+    auto session = sessions_->find(upload_id);
+    if (!session || ended(session->state) || hooks_.take(*session)) return session;
+  }
+}
+
+void UploadEngine::check_owned(const UploadSession& session) {
+  if (!hooks_.renew(session.upload_id)) throw LostUpload(session.upload_id);
+}
+
+void UploadEngine::release(UploadSession session) noexcept {
+  if (session.owner == 0) return;
+  try {
+    session.owner = 0;
+    sessions_->put(session);
+  } catch (const std::exception&) {
+  }
+}
+
 UploadResult UploadEngine::upload(UploadSession session, const ByteSource& source,
                                   const UploadOptions& options) {
   check_options(options);
@@ -124,6 +189,7 @@ UploadResult UploadEngine::upload(UploadSession session, const ByteSource& sourc
   if (session.created_at == TimePoint{}) session.created_at = clock_->now();
   session.updated_at = session.created_at;
   session.state = MultipartUploadState::pending;
+  hooks_.sign(session);
   const Claim claimed = claim(session.upload_id);
   if (!sessions_->add(session)) {
     throw Error(ErrorCode::conflict, "there is an upload \"" + session.upload_id + "\" already",
@@ -136,7 +202,7 @@ UploadResult UploadEngine::resume(std::string_view upload_id, const ByteSource& 
                                   const UploadOptions& options) {
   check_options(options);
   const Claim claimed = claim(std::string(upload_id));
-  auto session = sessions_->find(upload_id);
+  auto session = take(upload_id);
   if (!session) throw_unknown(upload_id);
   if (session->state == MultipartUploadState::completed) {
     return {session->upload_id, session->version, session->size, session->parts_total};
@@ -157,41 +223,24 @@ UploadResult UploadEngine::run(UploadSession session, const ByteSource& source,
   }
   const std::stop_callback stopped(options.stop, [&active] { active->stop.request_stop(); });
   try {
+    const Keeper keeper(*this, session.upload_id, *active);
     const auto version = session.completing ? hooks_.already_document(session) : std::nullopt;
     if (version) {
       session.version = *version;  // the process died between the two commits
     } else {
       UploadRun(*this, session, source, options, active->stop.get_token()).run();
-      session.version = hooks_.object_ready(session);
+      hooks_.object_ready(session);
     }
-    save(session, MultipartUploadState::completed);
-    sessions_->clear_receipts(session.upload_id);
-    try {
-      abort_unnoted(session);
-    } catch (const Error&) {
-      // The document is there. What is left has no parts, and clean_up reports it.
-    }
+    if (session.state != MultipartUploadState::completed) complete(session);
   } catch (const Error& error) {
-    bool to_be_aborted = false;
-    {
-      const std::lock_guard lock(mutex_);
-      to_be_aborted = active->abort;
-    }
-    // What cannot be noted now is found by the next resume or clean-up: the session says in_progress.
-    try {
-      save(session, MultipartUploadState::failed, error.what());
-      const bool by_caller =
-          options.stop.stop_requested() && error.code() == ErrorCode::cancelled && !options.keep_when_stopped;
-      // Nothing that resuming could change.
-      const bool in_vain = error.code() == ErrorCode::conflict;
-      if ((by_caller || in_vain) && !to_be_aborted) {
-        abort_at_store(session);
-        hooks_.give_up(session);
-        save(session, MultipartUploadState::aborted);
-      }
-    } catch (const Error&) {
-    }
+    if (is_lost(session, error, *active)) throw LostUpload(session.upload_id);
+    broke_off(session, error, options, *active);
     throw error.with_upload_id(session.upload_id);
+  }
+  try {
+    abort_unnoted(session);
+  } catch (const Error&) {
+    // The document is there. What is left has no parts, and clean_up reports it.
   }
   if (options.on_progress) {
     options.on_progress({.upload_id = session.upload_id,
@@ -202,6 +251,43 @@ UploadResult UploadEngine::run(UploadSession session, const ByteSource& source,
                          .percent_complete = 100});
   }
   return {session.upload_id, session.version, session.size, session.parts_total};
+}
+
+bool UploadEngine::is_lost(const UploadSession& session, const Error& error, const Active& active) noexcept {
+  if (active.lost || dynamic_cast<const LostUpload*>(&error) != nullptr) return true;
+  try {
+    // The object store may know before we do: the new owner has completed or aborted the upload there.
+    return !hooks_.renew(session.upload_id);
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+/// What cannot be noted now is found by the next resume or clean-up: the session says in_progress.
+void UploadEngine::broke_off(UploadSession& session, const Error& error, const UploadOptions& options,
+                             const Active& active) {
+  bool to_be_aborted = false;
+  {
+    const std::lock_guard lock(mutex_);
+    to_be_aborted = active.abort;
+  }
+  const bool by_caller =
+      options.stop.stop_requested() && error.code() == ErrorCode::cancelled && !options.keep_when_stopped;
+  // Nothing that resuming could change.
+  const bool in_vain = error.code() == ErrorCode::conflict;
+  const bool gives_up = (by_caller || in_vain) && !to_be_aborted;
+  try {
+    if (!gives_up) {
+      end(session, MultipartUploadState::failed, error.what());
+      return;
+    }
+    save(session, MultipartUploadState::failed, error.what());
+    abort_at_store(session);
+    hooks_.give_up(session);
+    end(session, MultipartUploadState::aborted);
+  } catch (const Error&) {
+    release(session);
+  }
 }
 
 void UploadEngine::abort_at_store(const UploadSession& session) {
@@ -250,22 +336,32 @@ bool UploadEngine::abort(std::string_view upload_id) {
     }
   }
   const Claim claimed = claim(std::string(upload_id));
-  auto session = sessions_->find(upload_id);
+  auto session = take(upload_id);
   if (!session || ended(session->state)) return false;
-  if (const auto version = session->completing ? hooks_.already_document(*session) : std::nullopt) {
-    session->version = *version;
+  try {
+    const Keeper keeper(*this, session->upload_id, claimed.active());
+    if (const auto version = session->completing ? hooks_.already_document(*session) : std::nullopt) {
+      session->version = *version;
+      sessions_->clear_receipts(upload_id);
+      end(*session, MultipartUploadState::completed);
+      return false;
+    }
+    abort_at_store(*session);
+    hooks_.give_up(*session);
     sessions_->clear_receipts(upload_id);
-    save(*session, MultipartUploadState::completed);
-    return false;
+    end(*session, MultipartUploadState::aborted);
+    return true;
+  } catch (...) {
+    release(*session);
+    throw;
   }
-  abort_at_store(*session);
-  hooks_.give_up(*session);
-  sessions_->clear_receipts(upload_id);
-  save(*session, MultipartUploadState::aborted);
-  return true;
 }
 
 UploadSession UploadEngine::counted(UploadSession session) {
+  if (session.owner != 0 && !hooks_.owner_lives(session)) {
+    session.owner = 0;
+    session.owned_until = {};
+  }
   if (session.state == MultipartUploadState::completed) {
     session.parts_done = session.parts_total;
     session.bytes_sent = session.size;
@@ -304,7 +400,7 @@ UploadCleanup UploadEngine::clean_up(std::chrono::milliseconds age, std::optiona
   std::vector<std::pair<std::string, std::string>> known;
   for (const UploadSession& session : list()) {
     known.emplace_back(session.object, session.store_upload_id);
-    if (session.updated_at > before) continue;
+    if (session.updated_at > before || session.owner != 0) continue;
     try {
       if (!ended(session.state)) {
         {
@@ -317,6 +413,7 @@ UploadCleanup UploadEngine::clean_up(std::chrono::milliseconds age, std::optiona
       sessions_->remove(session.upload_id);
       ++result.removed_sessions;
     } catch (const Error& error) {
+      if (error.code() == ErrorCode::conflict) continue;  // another node took it just now
       if (result.failed++ == 0) result.first_error = error.what();
     }
   }

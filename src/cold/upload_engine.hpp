@@ -4,6 +4,7 @@
 #include <db4/error.hpp>
 #include <db4/multipart.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -26,12 +27,27 @@ class UploadHooks {
   virtual std::string new_object(const UploadSession& session) { return session.object; }
   /// The version of the document that the object has become, where the session could not say so any more.
   virtual std::optional<Version> already_document(const UploadSession& /*session*/) { return std::nullopt; }
-  /// The object is there and verified; returns the version of the document that it became.
-  virtual Version object_ready(const UploadSession& /*session*/) { return 0; }
+  /// The object is there and verified, and becomes a document: `session` gets its version, and is `completed`
+  /// where the same commit says so.
+  virtual void object_ready(UploadSession& /*session*/) {}
   /// The object will not become a document.
   virtual void give_up(const UploadSession& /*session*/) noexcept {}
   /// Called from time to time while an object is read back, which may take long.
   virtual void still_working(const UploadSession& /*session*/) {}
+
+  // Of sessions that several nodes may want (upload_owner.hpp); who has them alone need do nothing.
+
+  /// How often renew() is called while a call works on a session; 0: never.
+  virtual std::chrono::milliseconds renew_every() { return {}; }
+  /// Says in a session that this node works on it. Nothing is stored.
+  virtual void sign(UploadSession& /*session*/) {}
+  /// Makes a session this node's that was read and has not ended, and reads it again. False where it changed
+  /// meanwhile; conflict is thrown where another node that lives has it.
+  virtual bool take(UploadSession& /*session*/) { return true; }
+  /// Holds on to it; false where it is this node's no more.
+  virtual bool renew(const std::string& /*upload_id*/) { return true; }
+  /// Whether the node lives that a session names.
+  virtual bool owner_lives(const UploadSession& /*session*/) { return false; }
 };
 
 /// See MultipartUploader. Thread-safe.
@@ -55,9 +71,12 @@ class UploadEngine {
   friend class UploadRun;
   /// A session that a call is working on.
   class Claim;
+  /// Renews it meanwhile.
+  class Keeper;
   struct Active {
     std::stop_source stop;
-    bool abort = false;  ///< stopped by abort(), which does the rest
+    bool abort = false;              ///< stopped by abort(), which does the rest
+    std::atomic<bool> lost = false;  ///< stopped because another node has the session
   };
 
   Claim claim(const std::string& upload_id);
@@ -69,6 +88,20 @@ class UploadEngine {
   void abort_unnoted(const UploadSession& session);
   UploadSession counted(UploadSession session);
   void save(UploadSession& session, MultipartUploadState state, std::string error = {});
+  /// Saves it for the last time as this node's.
+  void end(UploadSession& session, MultipartUploadState state, std::string error = {});
+  void complete(UploadSession& session);
+  /// Whether a call broke off because another node has the session.
+  bool is_lost(const UploadSession& session, const Error& error, const Active& active) noexcept;
+  /// Notes why it broke off, and gives it up where it shall not be resumed.
+  void broke_off(UploadSession& session, const Error& error, const UploadOptions& options,
+                 const Active& active);
+  /// The session, as this node's own unless it has ended; nullopt where there is none.
+  std::optional<UploadSession> take(std::string_view upload_id);
+  /// Throws LostUpload where another node has it: before anything that cannot be undone at the object store.
+  void check_owned(const UploadSession& session);
+  /// Lets other nodes have it. What fails, the end of the lease does.
+  void release(UploadSession session) noexcept;
 
   const std::shared_ptr<ObjectStore> objects_;
   const std::shared_ptr<UploadSessionStore> sessions_;

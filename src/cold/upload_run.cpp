@@ -76,6 +76,7 @@ void UploadRun::begin() {
 }
 
 void UploadRun::start_anew(bool new_name) {
+  engine_.check_owned(session_);
   if (!session_.store_upload_id.empty()) engine_.abort_at_store(session_);
   engine_.sessions_->clear_receipts(session_.upload_id);
   session_.store_upload_id.clear();

@@ -1,5 +1,7 @@
 #include "store/cold_operations.hpp"
 
+#include "cold/upload_owner.hpp"
+
 #include <algorithm>
 
 namespace db4::store {
@@ -20,6 +22,8 @@ Json session_json(const UploadSession& session) {
           {"parts_total", session.parts_total},
           {"created_at", to_us(session.created_at)},
           {"updated_at", to_us(session.updated_at)},
+          {"owner", session.owner == 0 ? std::string() : cold::node_name(session.owner)},
+          {"owned_until", to_us(session.owned_until)},
           {"error", session.error}};
 }
 

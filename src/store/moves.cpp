@@ -3,6 +3,7 @@
 #include "store/impl.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 namespace db4 {
@@ -297,11 +298,18 @@ void TieredStore::Impl::drain_accesses() {
 
 void TieredStore::Impl::flush_access_figures() {
   drain_accesses();
-  while (true) {
-    const std::vector<KeyAccess> figures = tracker_.take_unflushed(kFlushPage);
-    if (!figures.empty()) catalog_->merge_access(figures);
-    if (figures.size() < kFlushPage) return;
+  std::vector<KeyAccess> left;  // for the next flush
+  try {
+    for (std::size_t taken = kFlushPage; taken == kFlushPage;) {
+      const std::vector<KeyAccess> figures = tracker_.take_unflushed(kFlushPage);
+      taken = figures.size();
+      std::ranges::move(catalog_->merge_access(figures), std::back_inserter(left));
+    }
+  } catch (...) {
+    tracker_.give_back(left);
+    throw;
   }
+  tracker_.give_back(left);
 }
 
 }  // namespace db4

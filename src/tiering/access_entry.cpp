@@ -53,6 +53,15 @@ AccessEntryPtr AccessEntry::make(std::string_view collection, std::string_view i
   return entry;
 }
 
+void AccessEntry::give_back(const AccessFigures& figures) noexcept {
+  add_saturating(unflushed_count, figures.count);
+  AccessBuckets back = figures.buckets;
+  back.index = std::min(back.index, half_number);  // the clock may have been set back since
+  const AccessBuckets merged = merge_buckets(unflushed().buckets, back);
+  unflushed_current = merged.current;
+  unflushed_previous = merged.previous;
+}
+
 // ---- AccessWindows
 
 AccessWindows::AccessWindows(const AccessPatternTrackerConfig& config) noexcept

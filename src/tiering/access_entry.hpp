@@ -53,6 +53,8 @@ struct AccessEntry {
             .last_access = last_access,
             .buckets = {.index = half_number, .current = unflushed_current, .previous = unflushed_previous}};
   }
+  /// Adds figures of its own that were unflushed once to what is.
+  void give_back(const AccessFigures& figures) noexcept;
 
  private:
   [[nodiscard]] const char* tail() const noexcept { return reinterpret_cast<const char*>(this + 1); }

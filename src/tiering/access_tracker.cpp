@@ -293,6 +293,21 @@ std::vector<KeyAccess> AccessPatternTracker::take_unflushed(std::size_t limit) {
   return out;
 }
 
+void AccessPatternTracker::give_back(std::span<const KeyAccess> figures) {
+  for (const KeyAccess& access : figures) {
+    const std::uint64_t hash = AccessEntry::hash_of(access.collection, access.id);
+    Shard& shard = state_->shards[state_->shard_number(hash)];
+    const std::lock_guard guard(shard.mutex);
+    AccessEntry* entry = shard.table.find(hash, access.collection, access.id);
+    if (entry == nullptr) {
+      state_->lost_figures.fetch_add(1, std::memory_order_relaxed);
+      continue;
+    }
+    entry->give_back(access.figures);
+    shard.table.mark_unflushed(*entry);
+  }
+}
+
 std::vector<KeyAccess> AccessPatternTracker::busiest(std::uint32_t min_recent, std::size_t limit) const {
   const TimePoint now = state_->now();
   Best<BusyKey, Busier> busiest(limit);

@@ -291,11 +291,11 @@ TEST_F(CatalogTest, ChangesAreTrimmedInBoundedSteps) {
 TEST_F(CatalogTest, AccessFiguresAddUpAndGoWithTheirDocument) {
   write(std::nullopt);
   const KeyAccess access{.collection = "c", .id = "i", .figures = {.count = 3, .last_access = clock_->now()}};
-  catalog_->merge_access({&access, 1});
-  catalog_->merge_access({&access, 1});
+  EXPECT_THAT(catalog_->merge_access({&access, 1}), IsEmpty());
+  EXPECT_THAT(catalog_->merge_access({&access, 1}), IsEmpty());
   EXPECT_EQ(catalog_->find_access(key_)->count, 6U);
   const KeyAccess unknown{.collection = "c", .id = "none", .figures = {.count = 3}};
-  catalog_->merge_access({&unknown, 1});
+  EXPECT_THAT(catalog_->merge_access({&unknown, 1}), IsEmpty());
   EXPECT_FALSE(catalog_->find_access(document_key("c", "none")));
   remove();
   EXPECT_FALSE(catalog_->find_access(key_));

@@ -55,6 +55,29 @@ wait "$started_pid" || fail "the import: $(cat import.out)"
 expect 0 "$db4" --store two ls notes
 for id in first beside elsewhere; do has "$id"; done
 
+# An upload is the one's that sends it, and anybody's when it broke off.
+head -c 60000000 /dev/zero >video.mp4
+start bash -c 'exec "$1" --store one --set cold.max_writes_per_second=1 upload videos v video.mp4 --part-size 5MiB \
+  --concurrency 1 --upload-id slow >upload.out 2>&1' upload "$db4"
+sent_some() { "$db4" --store two uploads list --json | tr -d ' \n' | grep -q '"parts_done":[1-9]'; }
+until_true sent_some
+expect 0 "$db4" --store two uploads list
+has "in_progress"
+has "slow is being sent by node"
+expect 3 "$db4" --store two uploads resume slow video.mp4
+has "is being sent by node"
+expect 3 "$db4" --store two uploads abort slow
+has "stop it there"
+kill -INT "$started_pid"
+wait "$started_pid" && fail "the upload was not interrupted: $(cat upload.out)"
+expect 0 "$db4" --store two uploads list
+has "failed"
+lacks "is being sent by node"
+expect 0 "$db4" --store two uploads resume slow video.mp4
+has "uploaded videos/v version 1"
+expect 0 "$db4" --store one download videos v copy.mp4
+cmp copy.mp4 video.mp4
+
 expect 0 "$db4" --store two config explain
 has "$postgres_url"
 expect 0 "$db4" --store two rm users ada

@@ -259,6 +259,34 @@ TEST_F(SharedStoreTest, NodesWhoseClocksDifferAgreeOnTheTime) {
   EXPECT_EQ(a->run_tiering().demoted + b->run_tiering().demoted, 0U);
 }
 
+TEST_F(SharedStoreTest, NoAccessIsLostWhereNodesFlushAtOnce) {
+  constexpr int kDocuments = 4;
+  constexpr int kThreads = 3;
+  constexpr int kReads = 40;
+  const auto a = open(clock_);
+  const auto b = open(clock_);
+  for (int i = 0; i < kDocuments; ++i) put(*a, "id-" + std::to_string(i), "body");
+  std::vector<std::thread> threads;
+  for (TieredStore* store : {a.get(), b.get()}) {
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([store] {
+        for (int read = 0; read < kReads; ++read) {
+          for (int i = 0; i < kDocuments; ++i) EXPECT_EQ(text_of(*store, "id-" + std::to_string(i)), "body");
+          store->flush_access_figures();
+        }
+      });
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  a->close();
+  b->close();
+  const auto later = open(clock_);
+  for (int i = 0; i < kDocuments; ++i) {
+    EXPECT_EQ(later->explain("c", "id-" + std::to_string(i))->meta.access_count,
+              static_cast<std::uint64_t>(2 * kThreads * kReads));
+  }
+}
+
 TEST_F(SharedStoreTest, NodesComeAndGoWhileOthersWrite) {
   std::atomic<bool> stop{false};
   std::atomic<int> written{0};

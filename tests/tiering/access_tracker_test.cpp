@@ -255,6 +255,53 @@ TEST_F(AccessTracker, DeltasMergeToWhatWasSeen) {
   }
 }
 
+TEST_F(AccessTracker, FiguresThatAreGivenBackAreGivenAgain) {
+  const auto tracker = make({.access_window = 10min});
+  std::mt19937_64 random(4);
+  AccessBuckets stored;
+  std::uint64_t stored_count = 0;
+  std::uint64_t accesses = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    clock_->advance(std::chrono::seconds(random() % 120));
+    if (random() % 2 == 0) {
+      tracker->record_access("books/a");
+      ++accesses;
+    }
+    if (random() % 5 == 0) {
+      const std::vector<KeyAccess> deltas = tracker->take_unflushed(10);
+      // What was recorded between the two is in neither's way.
+      clock_->advance(std::chrono::seconds(random() % 120));
+      tracker->record_access("books/a");
+      ++accesses;
+      if (random() % 2 == 0) {
+        tracker->give_back(deltas);
+      } else {
+        for (const KeyAccess& delta : deltas) {
+          stored = merge_buckets(stored, delta.figures.buckets);
+          stored_count += delta.figures.count;
+        }
+      }
+    }
+    AccessBuckets both = stored;
+    const auto rest = tracker->unflushed("books", "a");
+    if (rest) both = merge_buckets(stored, rest->buckets);
+    ASSERT_EQ(recent_accesses(both, 10min, clock_->now()), tracker->recent_accesses("books", "a")) << i;
+    ASSERT_EQ(stored_count + (rest ? rest->count : 0), accesses) << i;
+  }
+  EXPECT_EQ(tracker->lost_figures(), 0U);
+}
+
+TEST_F(AccessTracker, FiguresOfAForgottenKeyCannotBeGivenBack) {
+  const auto tracker = make();
+  touch(*tracker, "books/a", 3);
+  const std::vector<KeyAccess> taken = tracker->take_unflushed(10);
+  tracker->forget("books/a");
+  tracker->give_back(taken);
+  EXPECT_TRUE(tracker->take_unflushed(10).empty());
+  EXPECT_EQ(tracker->tracked_keys(), 0U);
+  EXPECT_EQ(tracker->lost_figures(), 1U);
+}
+
 TEST_F(AccessTracker, ThreadsLoseNoAccess) {
   const auto tracker = make({.max_keys = 10'000});
   constexpr int kThreads = 4;
