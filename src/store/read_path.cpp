@@ -209,7 +209,9 @@ std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
                   "ask for a version that this store has acknowledged")
           .with_current_version(row->version);
     }
-    const bool last = seen_revision == row->revision;
+    // That it was found outdated says nothing about its object.
+    const bool begun_anew = std::exchange(call.outdated, false);
+    const bool last = !begun_anew && seen_revision == row->revision;
     seen_revision = row->revision;
     if (attempt == kReadAttempts) {
       throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat the read");
@@ -218,9 +220,8 @@ std::optional<Document> TieredStore::Impl::read_through(ReadCall& call) {
       if (auto document = row->hot() ? read_hot_home(call, *row) : read_cold_home(call, *row))
         return document;
       if (call.left) return std::nullopt;
-      if (std::exchange(call.outdated, false)) {
+      if (call.outdated) {
         call.was_outdated = true;
-        seen_revision.reset();
         continue;
       }
       if (last) return read_last_copy(call, *row);
