@@ -4,6 +4,7 @@
 #include "base/file_descriptor.hpp"
 #include "crypto/key_ring.hpp"
 #include "crypto_fixtures.hpp"
+#include "support/thread_sanitizer.hpp"
 
 #include <db4/encryption.hpp>
 
@@ -74,6 +75,7 @@ int count_in_memory(const Masked& key) {
 }
 
 TEST(KeyMemoryTest, KeysAreGoneFromMemoryWithTheirOwners) {
+  if (testing::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer's own memory takes minutes to search";
   const auto store = std::make_shared<InMemoryKeyStore>();
   Masked master_bytes{};
   Masked data_key{};
