@@ -65,11 +65,11 @@ inline constexpr std::size_t kMaxRebuildDoubts = 1000;
 ///
 /// It works beside hot.path and puts the new folder there when all is done: broken off it leaves nothing, and
 /// is begun anew. Of a catalogue in PostgreSQL the same holds for hot.schema, in a schema named as that with
-/// "_rebuilding" behind it. Nothing at the object store is changed. Objects that hold older copies alone become
-/// garbage, to be deleted a week later.
+/// "_rebuilding" behind it. Nothing at the object store is changed. Objects that hold older copies alone
+/// become garbage, to be deleted a week later.
 ///
-/// Throws invalid_argument where hot.path or hot.schema holds a store (move it away first), where there is none under the
-/// prefix, or several (store_id); cancelled; and what the object store throws.
+/// Throws invalid_argument where hot.path or hot.schema holds a store (move it away first), where there is
+/// none under the prefix, or several (store_id); cancelled; and what the object store throws.
 DB4_API RebuildResult rebuild_catalog(const TieredStoreConfig& config, const RebuildOptions& options = {},
                                       const Components& components = {});
 

@@ -29,8 +29,8 @@ struct CommitQueue::Waiter {
   bool sync = false;  ///< Engine::sync after the group
   std::uint64_t bytes = 0;
   State state = State::waiting;
-  /// Its own: whoever is neither done nor to lead sleeps on. Notified with the mutex held, since the waiter is
-  /// gone as soon as it has seen that it is done.
+  /// Its own: whoever is neither done nor to lead sleeps on. Notified with the mutex held, since the waiter
+  /// is gone as soon as it has seen that it is done.
   std::condition_variable wake = {};
   std::vector<Outcome> outcomes = {};
   std::exception_ptr failure = {};
