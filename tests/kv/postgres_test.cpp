@@ -348,6 +348,28 @@ TEST_F(PostgresTest, APasswordIsAskedForAndNeverShown) {
   }
 }
 
+TEST_F(PostgresTest, TlsTrustsTheCertificateThatIsNamedAndNothingElse) {
+  PostgresServer server({.access = "local all all trust\nhostssl all db4 127.0.0.1/32 trust", .tls = true});
+  const auto open_with = [&](const std::string& parameters) {
+    return open_postgres_engine({.spaces = all_spaces(), .postgres = {.url = server.tcp_url() + parameters}});
+  };
+  const std::string trusting = "?sslmode=verify-full&sslrootcert=";
+  const auto engine = open_with(trusting + server.certificate().string());
+  put(*engine, kRows, "k", "v");
+  EXPECT_EQ(engine->get(kRows, "k"), "v");
+  const std::string sessions =
+      "SELECT count(*) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE application_name = 'db4' "
+      "AND ";
+  EXPECT_NE(server.sql(sessions + "ssl"), "0");
+  EXPECT_EQ(server.sql(sessions + "NOT ssl"), "0");
+  const PostgresServer stranger({.tls = true});
+  for (const std::string& parameters :
+       {trusting + stranger.certificate().string(), std::string("?sslmode=disable")}) {
+    EXPECT_EQ(thrown_code([&] { static_cast<void>(open_with(parameters)); }), ErrorCode::permission_denied)
+        << parameters;
+  }
+}
+
 TEST_F(PostgresTest, TablesOfANewerReleaseAreRefused) {
   static_cast<void>(open());
   server_->sql("INSERT INTO " + schema_ + ".db4_format VALUES (2)");

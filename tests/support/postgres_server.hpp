@@ -35,6 +35,7 @@ class PostgresServer {
     std::string settings = {};
     /// Of pg_hba.conf; empty: everybody is trusted.
     std::string access = {};
+    bool tls = false;  ///< with a certificate for 127.0.0.1 that it signed itself: certificate()
   };
 
   /// Starts one; throws std::runtime_error with the reason where that cannot be done here.
@@ -55,6 +56,12 @@ class PostgresServer {
         << "listen_addresses = '127.0.0.1'\nport = " << port_ << "\nunix_socket_directories = '"
         << folder_.string() << "'\nfsync = off\nmax_connections = 60\nshared_buffers = 32MB\n"
         << options.settings << "\n";
+    if (options.tls) {
+      run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+           "-days", "2", "-subj", "/CN=db4-test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+           data() / "server.key", "-out", certificate()});
+      std::ofstream(data() / "postgresql.conf", std::ios::app) << "ssl = on\n";
+    }
     if (!options.access.empty()) std::ofstream(data() / "pg_hba.conf") << options.access << "\n";
     start();
   }
@@ -73,6 +80,7 @@ class PostgresServer {
     return "postgresql://" + user + "@127.0.0.1:" + std::to_string(port_) + "/postgres";
   }
   [[nodiscard]] int port() const { return port_; }
+  [[nodiscard]] std::filesystem::path certificate() const { return data() / "server.crt"; }
   /// The server alone may have files there.
   [[nodiscard]] std::filesystem::path data() const { return folder_ / "data"; }
 
