@@ -2,16 +2,15 @@
 // A PostgreSQL server of a test's own: in a temporary folder, on a unix socket and a loopback port, stopped
 // by its pid.
 
+#include "support/free_port.hpp"
+
 #include <db4/clock.hpp>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,17 +132,6 @@ class PostgresServer {
     }
     if (found.empty()) throw std::runtime_error("PostgreSQL's server is not installed (postgresql)");
     return found;
-  }
-  static int free_port() {
-    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ::bind(descriptor, reinterpret_cast<sockaddr*>(&address), size);
-    ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size);
-    ::close(descriptor);
-    return ntohs(address.sin_port);
   }
   pid_t spawn(std::vector<std::string> command) {
     if (!as_user_.empty()) command.insert(command.begin(), as_user_.begin(), as_user_.end());

@@ -1,12 +1,11 @@
 #pragma once
 // RedisServer: a Redis of a test's own, on a unix socket and a loopback port.
 
+#include "support/free_port.hpp"
 #include "support/temporary_folder.hpp"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,19 +108,6 @@ class RedisServer {
   static std::string server_program() {
     std::string found = find("redis-server");
     return found.empty() ? find("redis-check-rdb") : found;
-  }
-
-  static int free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const raw = reinterpret_cast<sockaddr*>(&address);
-    const bool bound = ::bind(fd, raw, size) == 0 && ::getsockname(fd, raw, &size) == 0;
-    ::close(fd);
-    if (!bound) throw std::runtime_error("there is no free port");
-    return ntohs(address.sin_port);
   }
 
   /// Empty once the text came; all that was said where it did not.
