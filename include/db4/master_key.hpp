@@ -29,7 +29,7 @@ struct PassphraseCost {
 ///     config.master_key = db4::master_key_from_file("keys/master");
 ///
 /// Copies share the bytes. Immutable; safe to share between threads.
-class DB4_API MasterKey {
+class MasterKey {
  public:
   /// None.
   MasterKey() noexcept = default;

@@ -66,7 +66,7 @@ class DB4_API WarmStorage {
 
   /// A key's lease over all processes, or none. Given up by the destructor. One thread; must not outlive the
   /// call of the store that it is for.
-  class DB4_API FillLease {
+  class FillLease {
    public:
     FillLease() noexcept;
     FillLease(FillLease&& other) noexcept;

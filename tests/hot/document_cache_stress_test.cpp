@@ -119,7 +119,11 @@ class Simulation {
 class DocumentCacheStress : public testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(DocumentCacheStress, NobodySeesAVersionOlderThanAnAcknowledgedOne) {
-  for (const std::uint64_t seed : {1U, 2U, 3U}) {
+  constexpr std::uint64_t kSeeds = 3;
+  constexpr std::uint64_t kMostSeeds = 100;
+  std::uint64_t refused_fills = 0;
+  // A fill meets a write where the system lets another thread run at that moment: on some machines seldom.
+  for (std::uint64_t seed = 1; seed <= kSeeds || (refused_fills == 0 && seed <= kMostSeeds); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Simulation simulation(GetParam());
     simulation.run(seed);
@@ -127,10 +131,11 @@ TEST_P(DocumentCacheStress, NobodySeesAVersionOlderThanAnAcknowledgedOne) {
     EXPECT_EQ(simulation.garbled_, 0U);
     EXPECT_GT(simulation.hits_, 0U);
     const DocumentCacheStats stats = simulation.cache_.stats();
-    EXPECT_GT(stats.refused_fills, 0U);
+    refused_fills += stats.refused_fills;
     EXPECT_EQ(simulation.reported_ + stats.dropped_accesses, simulation.hits_);
     EXPECT_LE(stats.bytes, GetParam());
   }
+  EXPECT_GT(refused_fills, 0U);
 }
 
 // One holds a part of the documents, so that evictions come between; the other all of them, over shards.
