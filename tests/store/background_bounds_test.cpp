@@ -68,12 +68,14 @@ TEST_F(BackgroundBounds, RoomIsMadeInRunsOfThatSize) {
   // Held, nothing makes room; then the first write brings up all that is too much.
   store_->pin({.collection = "c", .scope = PinScope::collection, .tier = StorageTier::hot});
   write(kFull);
-  store_->unpin("c");
+  // Room was asked for already, and may be made as soon as nothing is held.
   const MoveStats before = store_->stats().moves;
+  store_->unpin("c");
   store_->write_bytes("d", "the drop", as_bytes(std::string(kBodyBytes, 'x')));
-  until([&] { return store_->stats().hot.bytes <= 90 * kBodyBytes; });
-  // A run is counted when it has ended, later than its moves show in the bytes.
-  until([&] { return store_->stats().moves.demoted - before.demoted >= 6; });
+  // Down to 90; to 91 where it began before the drop. A run is counted when it has ended, later than its
+  // moves show in the bytes.
+  until([&] { return store_->stats().hot.bytes <= 91 * kBodyBytes; });
+  until([&] { return store_->stats().moves.demoted - before.demoted >= 5; });
   const MoveStats after = store_->stats().moves;
   EXPECT_LE(after.demoted - before.demoted, 2 * (after.runs - before.runs));
 }
