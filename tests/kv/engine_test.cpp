@@ -150,6 +150,48 @@ TEST_P(EngineTest, EveryKindOfPreconditionHoldsOrFails) {
       << "the index of the one that failed";
 }
 
+TEST_P(EngineTest, ARowIsReplacedOnlyWhereItIsAsSaid) {
+  const auto engine = open();
+  const auto replacing = [](const std::string& key, auto require) {
+    Batch batch;
+    require(batch, key);
+    batch.put(kRows, key, "new");
+    return batch;
+  };
+  const auto whole = [](Batch& b, const std::string& key) { b.require_equals(kRows, key, "revision 7"); };
+  const auto shorter = [](Batch& b, const std::string& key) { b.require_equals(kRows, key, "revision"); };
+  const auto longer = [](Batch& b, const std::string& key) { b.require_equals(kRows, key, "revision 7+"); };
+  const auto prefix = [](Batch& b, const std::string& key) { b.require_prefix(kRows, key, "revision"); };
+  const auto other = [](Batch& b, const std::string& key) { b.require_prefix(kRows, key, "version"); };
+  const auto present = [](Batch& b, const std::string& key) { b.require_present(kRows, key); };
+  // Each alone, and all in one group, where one that is refused must not take others with it.
+  const std::vector<Batch> batches = {
+      replacing("a", whole), replacing("b", shorter), replacing("c", longer),   replacing("d", prefix),
+      replacing("e", other), replacing("f", present), replacing("none", whole), replacing("nil", present)};
+  const std::vector<bool> legal = {true, false, false, true, false, true, false, false};
+  for (const bool together : {false, true}) {
+    for (const char* key : {"a", "b", "c", "d", "e", "f"}) put(*engine, kRows, key, "revision 7");
+    std::vector<const Batch*> group;
+    std::vector<Outcome> outcomes;
+    for (const Batch& batch : batches) {
+      group.push_back(&batch);
+      if (!together) outcomes.push_back(commit(*engine, batch));
+    }
+    if (together) outcomes = engine->commit(group, Durability::process);
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+      EXPECT_EQ(outcomes[i].committed(), legal[i]) << i << (together ? " in a group" : " alone");
+      const std::string key = batches[i].preconditions.front().key;
+      EXPECT_EQ(engine->get(kRows, key) == "new", legal[i]) << key;
+    }
+  }
+  // A group of which all hold.
+  for (const char* key : {"a", "d"}) put(*engine, kRows, key, "revision 7");
+  const Batch* const fine[] = {&batches[0], &batches[3]};
+  for (const Outcome& outcome : engine->commit(fine, Durability::process)) EXPECT_TRUE(outcome.committed());
+  EXPECT_EQ(engine->get(kRows, "a"), "new");
+  EXPECT_EQ(engine->get(kRows, "d"), "new");
+}
+
 TEST_P(EngineTest, PreconditionsSeeEarlierBatchesOfTheGroup) {
   const auto engine = open();
   put(*engine, kRows, "old", "1");
