@@ -20,6 +20,7 @@
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
 #include <db4/master_key.hpp>
+#include <db4/master_key_source.hpp>
 #include <db4/multipart.hpp>
 #include <db4/object_operation.hpp>
 #include <db4/object_store.hpp>

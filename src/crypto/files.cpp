@@ -3,12 +3,26 @@
 #include <db4/error.hpp>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
 
 namespace db4::crypto {
+namespace {
+
+void check_private(int descriptor, const std::string& source) {
+  struct stat found {};
+  if (::fstat(descriptor, &found) != 0) throw_file_error(errno, "cannot look at " + source);
+  const bool ours = found.st_uid == ::geteuid() || found.st_uid == 0;
+  if (S_ISREG(found.st_mode) && ours && (found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return;
+  throw Error(ErrorCode::permission_denied,
+              source + " is open to others, or is another user's, or is no file",
+              "make it a file of the user that db4 runs as, with mode 600 (chmod 600)");
+}
+
+}  // namespace
 
 FileDescriptor open_file(const std::string& path, int flags, unsigned mode) {
   int fd = -1;
@@ -28,6 +42,17 @@ std::ptrdiff_t read_up_to(int descriptor, std::span<std::byte> out) {
     done += static_cast<std::size_t>(got);
   }
   return static_cast<std::ptrdiff_t>(done);
+}
+
+FileDescriptor open_private_file(const std::string& path, const std::string& source) {
+  // Without waiting: what is there might be a pipe.
+  FileDescriptor file = open_file(path, O_RDONLY | O_NONBLOCK);
+  if (!file.open() && errno == ENOENT) {
+    throw Error(ErrorCode::key_unavailable, source + " is not there", "put it there, or name the right file");
+  }
+  if (!file.open()) throw_file_error(errno, "cannot open " + source);
+  check_private(file.get(), source);
+  return file;
 }
 
 void write_and_sync(int descriptor, ByteView bytes, const std::string& path) {

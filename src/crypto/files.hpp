@@ -16,6 +16,10 @@ FileDescriptor open_file(const std::string& path, int flags, unsigned mode = 0);
 /// Up to out.size() bytes, to the end of the file; how many, or -1 (errno says why).
 std::ptrdiff_t read_up_to(int descriptor, std::span<std::byte> out);
 
+/// Opens a file that holds a secret. Throws key_unavailable where there is none, permission_denied where it
+/// is open to others, another user's or no file, else as throw_file_error. `source` names it in messages.
+FileDescriptor open_private_file(const std::string& path, const std::string& source);
+
 /// Writes and syncs all of it. Throws what throw_file_error does.
 void write_and_sync(int descriptor, ByteView bytes, const std::string& path);
 

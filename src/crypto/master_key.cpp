@@ -7,9 +7,6 @@
 #include <db4/master_key.hpp>
 #include <db4/random.hpp>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -64,16 +61,6 @@ MasterKey key_of_descriptor(int descriptor, const std::string& source) {
   }
 }
 
-void check_private(int descriptor, const std::string& source) {
-  struct stat found {};
-  if (::fstat(descriptor, &found) != 0) crypto::throw_file_error(errno, "cannot look at " + source);
-  const bool ours = found.st_uid == ::geteuid() || found.st_uid == 0;
-  if (S_ISREG(found.st_mode) && ours && (found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return;
-  throw Error(ErrorCode::permission_denied,
-              source + " is open to others, or is another user's, or is no file",
-              "make it a file of the user that db4 runs as, with mode 600 (chmod 600)");
-}
-
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const MasterKey& key) { return key.empty() ? out : out << "***"; }
@@ -94,15 +81,8 @@ MasterKey master_key_from_bytes(ByteView bytes) {
 MasterKey master_key_from_text(const Secret& text) { return key_of_text(text.reveal(), "the text given"); }
 
 MasterKey master_key_from_file(const std::filesystem::path& path) {
-  const std::string source = "the file " + path.string();
-  // Without waiting: what is there might be a pipe.
-  const FileDescriptor file = crypto::open_file(path.string(), O_RDONLY | O_NONBLOCK);
-  if (!file.open() && errno == ENOENT) {
-    throw Error(ErrorCode::key_unavailable, source + ", which should hold the master key, is not there",
-                "put it there, or name the right file");
-  }
-  if (!file.open()) crypto::throw_file_error(errno, "cannot open " + source);
-  check_private(file.get(), source);
+  const std::string source = "the master key's file " + path.string();
+  const FileDescriptor file = crypto::open_private_file(path.string(), source);
   return key_of_descriptor(file.get(), source);
 }
 
