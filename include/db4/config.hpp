@@ -5,6 +5,7 @@
 //     "data/cold"}};
 
 #include <db4/literals.hpp>
+#include <db4/sealing.hpp>
 #include <db4/secret.hpp>
 #include <db4/tier.hpp>
 #include <db4/types.hpp>
@@ -15,6 +16,8 @@
 #include <vector>
 
 namespace db4 {
+
+class EncryptionManager;
 
 using namespace std::chrono_literals;
 
@@ -288,6 +291,25 @@ struct LiveConfig {
   std::size_t max_clients = 16;
 };
 
+/// How a store is encrypted (docs/security.md). It is where sealing.master_key or
+/// TieredStoreConfig::encryption is set; a store that was encrypted once is opened in no other way, until all
+/// that was sealed is plain again.
+struct SealingConfig {
+  /// Where the master key is found, as master_key_from_source() takes it: "file:PATH", "env:NAME" and so on.
+  /// Never the key itself. The key ring is kept in the store's own database.
+  std::string master_key = {};
+  /// What is written is sealed. false: it is written plain, and what is sealed is still read; with
+  /// reencrypt(), that is the way out of encryption.
+  bool writes = true;
+  Padding padding = Padding::none;
+  /// Background runs seal anew what is plain or was sealed with an older key (or, with writes = false, make
+  /// plain what is sealed), within the bounds of a run.
+  bool reencrypt = true;
+  // Of the manager that is made for master_key, as in EncryptionConfig.
+  std::chrono::seconds key_expiration = std::chrono::hours{90 * 24};
+  std::chrono::seconds destruction_grace_period = std::chrono::hours{7 * 24};
+};
+
 /// Everything that can be configured of a store.
 struct TieredStoreConfig {
   HotConfig hot = {};
@@ -299,6 +321,10 @@ struct TieredStoreConfig {
   CostConfig cost = {};
   StatsConfig stats = {};
   LiveConfig live = {};
+  SealingConfig sealing = {};
+  /// Overrides sealing.master_key. May be shared by several stores where it has a key store of its own; where
+  /// it has none, its key ring is kept in this store's database, and initialize() must not have been called.
+  std::shared_ptr<EncryptionManager> encryption = {};
 };
 
 }  // namespace db4

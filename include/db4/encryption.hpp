@@ -57,7 +57,8 @@ using KeyUseCounter = std::function<std::uint64_t(std::string_view key_id)>;
 /// How keys are kept and when they change.
 struct EncryptionConfig {
   MasterKey master_key = {};
-  /// Where the key ring is kept. nullptr: in memory, so that nothing sealed can be opened after this process.
+  /// Where the key ring is kept. nullptr: in the database of the TieredStore that is given the manager; for
+  /// one that works alone in memory, so that nothing sealed can be opened after this process.
   std::shared_ptr<KeyStore> key_store = {};
   /// initialize() makes a key ring where there is none; false: that is key_unavailable.
   bool create_key_ring = true;
@@ -106,7 +107,8 @@ struct ExpirationResult {
 
 namespace crypto {
 class KeySource;
-}
+class KeyRingOwner;
+}  // namespace crypto
 
 /// One key ring, opened. Thread-safe. Several processes (and managers) may share a KeyStore: each change is a
 /// compare-and-swap of the ring, made anew where another was faster; a key id that is not known makes a
@@ -180,6 +182,8 @@ class DB4_API EncryptionManager {
 
   // For db4's own use: keys for what is sealed in other ways. Valid as long as the manager.
   [[nodiscard]] crypto::KeySource& keys() noexcept;
+  /// The part that a store has in it (crypto/key_ring_owner.hpp).
+  [[nodiscard]] crypto::KeyRingOwner& owner() noexcept;
 
  private:
   class DB4_INTERNAL State;

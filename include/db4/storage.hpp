@@ -31,6 +31,7 @@
 #include <db4/random.hpp>
 #include <db4/rebuild.hpp>
 #include <db4/redis_channel.hpp>
+#include <db4/reencryption.hpp>
 #include <db4/sealing.hpp>
 #include <db4/secret.hpp>
 #include <db4/stats.hpp>

@@ -6,6 +6,7 @@
 #include <db4/cold_storage.hpp>
 #include <db4/config.hpp>
 #include <db4/document.hpp>
+#include <db4/encryption.hpp>
 #include <db4/error.hpp>
 #include <db4/hot_storage.hpp>
 #include <db4/invalidation_event.hpp>
@@ -13,6 +14,7 @@
 #include <db4/object_store.hpp>
 #include <db4/pin.hpp>
 #include <db4/random.hpp>
+#include <db4/reencryption.hpp>
 #include <db4/stats.hpp>
 #include <db4/tiering.hpp>
 #include <db4/warm_cache.hpp>
@@ -171,6 +173,7 @@ struct Explanation {
   std::optional<TimePoint> due_at = {};       ///< when tiering looks at it next
   std::string outlook = {};                   ///< what happens then, and what would change it
   std::optional<Pin> pin = {};                ///< that holds it
+  std::string key_id = {};                    ///< of the data key that seals it; empty: plain
   std::vector<PastMove> moves = {};           ///< the last kMaxPastMoves, newest first
 };
 
@@ -187,7 +190,8 @@ class DB4_API TieredStore {
  public:
   /// Opens the store, creating folders and files that lack. Throws locked (another process holds it),
   /// unsupported (made by a newer db4), corrupt, permission_denied, read_only, resource_exhausted,
-  /// invalid_argument.
+  /// invalid_argument; key_unavailable, with nothing written, where the store is encrypted and the master key
+  /// is missing or wrong.
   explicit TieredStore(TieredStoreConfig config, Components components = {});
   /// Closes, and keeps what close() would have thrown to itself.
   ~TieredStore();
@@ -291,6 +295,21 @@ class DB4_API TieredStore {
   std::vector<BusyDocument> busiest(std::size_t limit = 10);
   /// The samples from `since` on, oldest first (StatsConfig).
   std::vector<StatsSample> samples(TimePoint since = {});
+
+  /// The keys of the store: to rotate, list and destroy them. Null where it is not encrypted. Destruction is
+  /// refused while copies of documents need the key.
+  [[nodiscard]] std::shared_ptr<EncryptionManager> encryption() const;
+  /// Seals every copy of a document anew with the active key (or makes it plain, with sealing.writes =
+  /// false), and whether there was anything to do. Version, times and tier stay as they are, and what others
+  /// write meanwhile wins. Throws invalid_argument where there is no such document or the store is not
+  /// encrypted, corrupt, unavailable, key_unavailable, key_destroyed.
+  bool reencrypt_document(std::string_view collection, std::string_view id);
+  /// The same for the whole store, within bounds: what is plain or under an older key. Goes on where the last
+  /// call stopped, also after the process died; one at a time over all nodes: another one gives `more`. When
+  /// it says that there is no more, older keys are unused. Throws invalid_argument where the store is not
+  /// encrypted, key_unavailable, cancelled, read_only.
+  ReencryptResult reencrypt(const ReencryptOptions& options = {});
+  EncryptionStatus encryption_status();
 
   /// The tiers, to look into; they live as long as the store.
   HotStorage& hot_storage() noexcept;

@@ -54,6 +54,8 @@ struct TieringResult {
   std::uint64_t bytes_moved = 0;
   std::size_t compacted_segments = 0;    ///< of which less than half was alive, rewritten
   std::uint64_t compacted_bytes = 0;     ///< of the records copied for that
+  std::uint64_t reencrypted = 0;         ///< documents sealed anew, in an encrypted store
+  std::uint64_t reencrypted_bytes = 0;   ///< of their bodies
   std::size_t trained_dictionaries = 0;  ///< for collections that had none
   std::chrono::milliseconds duration{0};
   std::vector<Move> moves = {};  ///< made (or planned, in a dry run), at most kMaxReportedMoves of them

@@ -32,6 +32,11 @@ std::string from_hex(std::string_view digits) {
   return bytes;
 }
 
+[[noreturn]] void throw_missing_body() {
+  throw Error(ErrorCode::corrupt, "the document's body is missing in the hot engine",
+              "check the disk, and restore the hot folder from a backup");
+}
+
 void lower_to(std::atomic<std::int64_t>& value, std::int64_t to) noexcept {
   std::int64_t current = value.load();
   while (current > to && !value.compare_exchange_weak(current, to)) {
@@ -72,6 +77,7 @@ Catalog::Catalog(std::unique_ptr<kv::Engine> engine, std::shared_ptr<Clock> cloc
       queue_(*engine_),
       clock_(std::move(clock)),
       options_(std::move(options)),
+      sealer_(options_.sealer ? options_.sealer : std::make_shared<sealing::Sealer>()),
       shared_(engine_->shared()) {
   open_meta(random);
   load_pins();
@@ -114,6 +120,7 @@ bool Catalog::try_open_meta(RandomSource& random) {
     if (!shared_) watermark_us_ = read_meta<std::int64_t>(*engine_, kWatermarkKey).value_or(0);
   }
   store_id_ = to_hex(as_bytes(store_id_));
+  sealer_->set_store_id(store_id_);
   // A new epoch at every open, or a new node: change entries of different lives never mix, though the
   // sequence starts anew.
   if (shared_) {
@@ -145,6 +152,7 @@ detail::BlockRef Catalog::load_body(std::string_view key, const Row& row) const 
   const std::string_view collection = collection_of(key);
   const std::string_view id = id_of(key);
   detail::BlockRef block;
+  if (row.body_key != 0) return load_sealed_body(key, row);
   if (row.body_place == BodyPlace::in_row) {
     block = detail::DocumentBlock::create(collection, id, row.content_type, row.inline_body.size());
     if (!row.inline_body.empty())
@@ -154,12 +162,28 @@ detail::BlockRef Catalog::load_body(std::string_view key, const Row& row) const 
     block->updated_at_us = row.updated_at_us;
   } else {
     const auto record = engine_->get(kBodies, key);
-    if (!record) {
-      throw Error(ErrorCode::corrupt, "the document's body is missing in the hot engine",
-                  "check the disk, and restore the hot folder from a backup");
-    }
+    if (!record) throw_missing_body();
     block = codec::decode_record(*record, {.collection = collection, .id = id, .version = row.version});
   }
+  return block;
+}
+
+detail::BlockRef Catalog::load_sealed_body(std::string_view key, const Row& row) const {
+  std::optional<std::string> beside;
+  if (row.body_place == BodyPlace::in_bodies) {
+    beside = engine_->get(kBodies, key);
+    if (!beside) throw_missing_body();
+  }
+  const std::string_view collection = collection_of(key);
+  const std::string_view id = id_of(key);
+  const auto size = static_cast<std::size_t>(row.size);
+  detail::BlockRef block = detail::DocumentBlock::create(collection, id, row.content_type, size);
+  sealer_->open_into(sealing::Kind::body, {.collection = collection, .id = id, .version = row.version},
+                     beside ? *beside : row.inline_body,
+                     {reinterpret_cast<std::byte*>(block->mutable_body()), size});
+  block->version = row.version;
+  block->created_at_us = row.created_at_us;
+  block->updated_at_us = row.updated_at_us;
   return block;
 }
 

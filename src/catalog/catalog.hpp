@@ -6,6 +6,7 @@
 #include "catalog/pins.hpp"
 #include "catalog/row.hpp"
 #include "kv/commit_queue.hpp"
+#include "sealing/sealer.hpp"
 
 #include <db4/access_tracker.hpp>
 #include <db4/clock.hpp>
@@ -31,7 +32,9 @@ struct CatalogOptions {
   std::chrono::microseconds intent_deadline = std::chrono::hours{1};
   std::size_t kept_changes = 100'000;     ///< entries of the changes space; older ones are trimmed ...
   std::size_t trimmed_at_once = 500'000;  ///< ... so many in one call at most
-  std::string new_store_id = {};          ///< 16 hex digits, where the store is made; empty: drawn
+  /// Of bodies; null: they are plain.
+  std::shared_ptr<sealing::Sealer> sealer = {};
+  std::string new_store_id = {};  ///< 16 hex digits, where the store is made; empty: drawn
 };
 
 struct DueEntry {
@@ -83,6 +86,16 @@ struct UploadCondition {
   enum class Kind : std::uint8_t { any, absent, begins, equals };
   Kind kind = Kind::any;
   std::string value = {};  ///< of begins and equals
+};
+
+/// How far a re-encryption of the whole store has come.
+struct Reencryption {
+  std::uint64_t key = 0;   ///< number of the key that all is to be sealed with; 0: all is to be plain
+  std::string after = {};  ///< the last row's key that was looked at; empty: none was, or it is done
+  bool clean = true;       ///< nothing was left behind so far
+  bool done = false;       ///< it went over the whole store and left nothing behind
+  /// One did so since everything that is written is sealed: there is nothing plain, whatever key comes next.
+  bool no_plain = false;
 };
 
 struct ScannedRow {
@@ -267,6 +280,18 @@ class Catalog {
   void use_dictionary(std::string_view collection, std::uint32_t id);
   /// All of them, with their bytes.
   [[nodiscard]] std::vector<StoredDictionary> dictionaries() const;
+  /// Forgets all of them; their objects become garbage. For when no record of the store needs one.
+  void remove_dictionaries();
+
+  // -- encryption (encryption.cpp) --
+  /// Copies that data keys have sealed, by key; of one key.
+  [[nodiscard]] std::vector<SealedCopies> sealed_copies() const;
+  [[nodiscard]] std::uint64_t count_sealed_copies(std::uint64_t key) const;
+  /// How far a re-encryption has come; nullopt where none was begun.
+  [[nodiscard]] std::optional<Reencryption> reencryption() const;
+  void set_reencryption(const Reencryption& state);
+  /// A batch of the space kKeys, synced whatever the durability; whether its preconditions held.
+  bool commit_keys(kv::Batch& batch);
 
   // -- figures --
   [[nodiscard]] Totals totals() const;
@@ -282,12 +307,15 @@ class Catalog {
   /// what is left goes at the next calls.
   void trim_changes();
   void sync() { queue_.sync(); }
+  /// Makes the engine let go of what was overwritten and removed. May take as long as rewriting everything.
+  void compact() { engine_->compact(); }
   void close();
 
  private:
   friend class ChangeSet;
   class Announcement;
   void open_meta(RandomSource& random);
+  [[nodiscard]] detail::BlockRef load_sealed_body(std::string_view key, const Row& row) const;
   bool try_open_meta(RandomSource& random);
   /// The floor may have been raised by another node, which makes changes fail that were planned below it.
   void refresh_floor();
@@ -314,6 +342,7 @@ class Catalog {
   kv::CommitQueue queue_;
   std::shared_ptr<Clock> clock_;
   const CatalogOptions options_;
+  const std::shared_ptr<sealing::Sealer> sealer_;
   std::vector<ChangeListener*> listeners_;
   const bool shared_;
   std::string store_id_;

@@ -9,6 +9,7 @@
 #include "codec/record.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace db4::catalog {
 namespace {
@@ -29,6 +30,11 @@ void ChangeSet::change(std::string key, const std::optional<Row>& before, Row af
     after.revision = after.version;
   }
   stage_change(std::move(key), hash, before, std::move(after), block, note);
+}
+
+void ChangeSet::restage(std::string key, const Row& before, Row after, const detail::BlockRef& block) {
+  change(std::move(key), before, std::move(after), block);
+  changes_.back().block = {};
 }
 
 void ChangeSet::restore(std::string key, Row row) {
@@ -55,6 +61,7 @@ void ChangeSet::stage_change(std::string key, std::uint64_t hash, const std::opt
     stage_history(key, *before, after, note);
   }
   stage_counters(key, hash, before, after);
+  stage_sealed(hash, before, after);
   stage_change_entry(key, after, false);
   batch_.put(kRows, key, encode_row(key, after));
   changes_.push_back(
@@ -69,6 +76,7 @@ void ChangeSet::purge(std::string key, const Row& tombstone) {
   raised_floor_ = std::max({raised_floor_, floor, tombstone.revision});
   stage_due(key, tombstone.due_us, 0);
   stage_counters(key, hash, tombstone, std::nullopt);
+  stage_sealed(hash, tombstone, std::nullopt);
   stage_change_entry(key, tombstone, true);
   batch_.erase(kAccess, key);
   batch_.erase(kHistory, key);
@@ -109,13 +117,26 @@ void ChangeSet::stage_body(const std::string& key, const std::optional<Row>& bef
   if (!after.hot()) {
     after.body_place = BodyPlace::none;
     after.inline_body.clear();
+    after.body_key = 0;
   } else if (block) {
-    if (block->body_size <= catalog_->options_.inline_body_size) {
-      after.body_place = BodyPlace::in_row;
+    const bool in_row = block->body_size <= catalog_->options_.inline_body_size;
+    after.body_place = in_row ? BodyPlace::in_row : BodyPlace::in_bodies;
+    after.inline_body.clear();
+    after.body_key = 0;
+    if (catalog_->sealer_->seals()) {
+      sealing::Sealer::Sealed sealed = catalog_->sealer_->seal(
+          sealing::Kind::body,
+          {.collection = block->collection(), .id = block->id(), .version = after.version},
+          as_bytes(block->body()), catalog_->sealer_->padding());
+      after.body_key = sealed.key;
+      if (in_row) {
+        after.inline_body = std::move(sealed.bytes);
+      } else {
+        batch_.put(kBodies, key, std::move(sealed.bytes));
+      }
+    } else if (in_row) {
       after.inline_body = block->body();
     } else {
-      after.body_place = BodyPlace::in_bodies;
-      after.inline_body.clear();
       batch_.put(
           kBodies, key,
           codec::encode_record({.collection = block->collection(),
@@ -183,6 +204,21 @@ void ChangeSet::stage_counters(std::string_view key, std::uint64_t hash, const s
     const auto metric = static_cast<Metric>(index);
     batch_.add(kCounters, total_key(metric, hash), delta.values[index]);
     batch_.add(kCounters, collection_key(collection_of(key), metric, hash), delta.values[index]);
+  }
+}
+
+void ChangeSet::stage_sealed(std::uint64_t hash, const std::optional<Row>& before,
+                             const std::optional<Row>& after) {
+  std::map<std::uint64_t, std::int64_t> delta;
+  const auto count = [&delta](const std::optional<Row>& row, std::int64_t sign) {
+    if (!row) return;
+    if (row->body_key != 0) delta[row->body_key] += sign;
+    if (row->cold && row->cold->key != 0) delta[row->cold->key] += sign;
+  };
+  count(before, -1);
+  count(after, 1);
+  for (const auto& [key, change] : delta) {
+    if (change != 0) batch_.add(kCounters, sealed_key(key, hash), change);
   }
 }
 

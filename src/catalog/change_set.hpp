@@ -52,6 +52,10 @@ class ChangeSet {
   void change(std::string key, const std::optional<Row>& before, Row after,
               const detail::BlockRef& block = {}, const std::optional<MoveNote>& note = {});
 
+  /// The same for a document that stays what it is, version and home included, with its body stored anew in
+  /// another form: listeners are given no body, for nobody has read it.
+  void restage(std::string key, const Row& before, Row after, const detail::BlockRef& block);
+
   /// A row that was lost, whatever its version: for rebuilding a catalogue alone, which raises the version
   /// floor past all of them at its end.
   void restore(std::string key, Row row);
@@ -78,6 +82,7 @@ class ChangeSet {
                   const detail::BlockRef& block);
   void stage_cold(const std::optional<Row>& before, const Row& after);
   void free_cold(const ColdPlace& place);
+  void stage_sealed(std::uint64_t hash, const std::optional<Row>& before, const std::optional<Row>& after);
   void stage_counters(std::string_view key, std::uint64_t hash, const std::optional<Row>& before,
                       const std::optional<Row>& after);
   void stage_due(const std::string& key, std::int64_t before_us, std::int64_t after_us);

@@ -3,6 +3,7 @@
 #include "catalog/spaces.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace db4::catalog {
 namespace {
@@ -10,6 +11,14 @@ namespace {
 constexpr char kTotal = 'T';
 constexpr char kCollection = 'C';
 constexpr char kSegment = 'S';
+constexpr char kSealed = 'K';
+constexpr std::size_t kSealedKeyBytes = 1 + sizeof(std::uint64_t) + 1;
+
+std::string sealed_prefix(std::uint64_t key) {
+  std::string out(1, kSealed);
+  put_fixed(out, key);
+  return out;
+}
 
 void put_metric(std::string& key, Metric metric, std::uint64_t hash) {
   key.push_back(static_cast<char>(metric));
@@ -58,6 +67,30 @@ std::string segment_key(std::string_view object) {
   std::string key(1, kSegment);
   key.append(object);
   return key;
+}
+
+std::string sealed_key(std::uint64_t key, std::uint64_t hash) {
+  std::string out = sealed_prefix(key);
+  out.push_back(static_cast<char>(hash % kCounterShards));
+  return out;
+}
+
+std::uint64_t count_sealed(const kv::Engine& engine, std::uint64_t key) {
+  std::int64_t sum = 0;
+  for_each_counter(engine, sealed_prefix(key), [&](std::string_view, std::int64_t value) { sum += value; });
+  return sum > 0 ? static_cast<std::uint64_t>(sum) : 0;
+}
+
+std::vector<SealedCopies> read_sealed(const kv::Engine& engine) {
+  std::map<std::uint64_t, std::int64_t> sums;
+  for_each_counter(engine, std::string(1, kSealed), [&](std::string_view key, std::int64_t value) {
+    if (key.size() == kSealedKeyBytes) sums[load_fixed<std::uint64_t>(key.data() + 1)] += value;
+  });
+  std::vector<SealedCopies> out;
+  for (const auto& [key, sum] : sums) {
+    out.push_back({.key = key, .copies = sum > 0 ? static_cast<std::uint64_t>(sum) : 0});
+  }
+  return out;
 }
 
 Totals read_totals(const kv::Engine& engine) {

@@ -45,6 +45,17 @@ std::string collection_key(std::string_view collection, Metric metric, std::uint
 /// Live bytes of a segment; one key, since it is compared.
 std::string segment_key(std::string_view object);
 
+/// Copies of documents that a data key has sealed.
+std::string sealed_key(std::uint64_t key, std::uint64_t hash);
+/// The key's alone; 0 where there is none.
+std::uint64_t count_sealed(const kv::Engine& engine, std::uint64_t key);
+struct SealedCopies {
+  std::uint64_t key = 0;
+  std::uint64_t copies = 0;
+};
+/// Of all keys that anything was ever sealed with.
+std::vector<SealedCopies> read_sealed(const kv::Engine& engine);
+
 Totals read_totals(const kv::Engine& engine);
 /// Collections that have documents, in order of their names.
 std::vector<CollectionTotals> read_collection_totals(const kv::Engine& engine);

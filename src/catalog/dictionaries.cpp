@@ -3,6 +3,7 @@
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
 #include "catalog/catalog.hpp"
+#include "catalog/garbage.hpp"
 #include "catalog/spaces.hpp"
 
 namespace db4::catalog {
@@ -98,6 +99,23 @@ std::vector<StoredDictionary> Catalog::dictionaries() const {
     out.push_back(decode(static_cast<std::uint32_t>(load_big_endian(key.data() + 1)), page.front().value));
     begin = key + '\0';
   }
+}
+
+void Catalog::remove_dictionaries() {
+  for (const StoredDictionary& dictionary : dictionaries()) {
+    const std::int64_t due_us = now_us() + options_.garbage_grace.count();
+    const std::uint64_t bytes = dictionary.bytes.size();
+    kv::Batch batch;
+    batch.require_present(kDictionaries, id_key(dictionary.id));
+    batch.erase(kDictionaries, id_key(dictionary.id));
+    batch.put(kGarbage, timed_key(due_us, dictionary.object), encode_garbage(GarbageKind::object, bytes));
+    batch.add(kCounters, total_key(Metric::objects, 0), -1);
+    batch.add(kCounters, total_key(Metric::object_bytes, 0), -static_cast<std::int64_t>(bytes));
+    queue_.commit(batch, Durability::disk);
+  }
+  kv::Batch batch;
+  batch.erase_range(kDictionaries, std::string(1, kOfCollection), std::string(1, kOfCollection + 1));
+  queue_.commit(batch, Durability::disk);
 }
 
 }  // namespace db4::catalog

@@ -13,7 +13,10 @@ constexpr std::uint8_t kHasCold = 1;
 constexpr std::uint8_t kColdInSegment = 2;
 constexpr std::uint8_t kColdFramed = 4;
 constexpr std::uint8_t kColdHasVersion = 8;
-constexpr std::uint8_t kKnownFlags = kHasCold | kColdInSegment | kColdFramed | kColdHasVersion;
+constexpr std::uint8_t kBodySealed = 16;
+constexpr std::uint8_t kColdSealed = 32;
+constexpr std::uint8_t kKnownFlags =
+    kHasCold | kColdInSegment | kColdFramed | kColdHasVersion | kBodySealed | kColdSealed;
 
 [[noreturn]] void damaged(std::string_view what) {
   throw Error(ErrorCode::corrupt,
@@ -54,6 +57,8 @@ std::string encode_row(std::string_view key, const Row& row) {
   if (row.cold && row.cold->in_segment) flags |= kColdInSegment;
   if (row.cold && row.cold->framed) flags |= kColdFramed;
   if (row.cold && row.cold->record_version != 0) flags |= kColdHasVersion;
+  if (row.body_key != 0) flags |= kBodySealed;
+  if (row.cold && row.cold->key != 0) flags |= kColdSealed;
   out.push_back(static_cast<char>(flags));
   put_fixed(out, row.created_at_us);
   put_fixed(out, row.updated_at_us);
@@ -66,7 +71,9 @@ std::string encode_row(std::string_view key, const Row& row) {
     put_varint(out, row.cold->offset);
     put_varint(out, row.cold->length);
     if (row.cold->record_version != 0) put_varint(out, row.cold->record_version);
+    if (row.cold->key != 0) put_fixed(out, row.cold->key);
   }
+  if (row.body_key != 0) put_fixed(out, row.body_key);
   out.append(row.inline_body);
   put_fixed(out, row_checksum(key, out));
   return out;
@@ -109,13 +116,18 @@ Row decode_row(std::string_view key, std::string_view bytes) {
     cold.in_segment = (flags & kColdInSegment) != 0;
     cold.framed = (flags & kColdFramed) != 0;
     if ((flags & kColdHasVersion) != 0) cold.record_version = in.varint();
+    if ((flags & kColdSealed) != 0) cold.key = in.fixed<std::uint64_t>();
     row.cold = std::move(cold);
   }
+  if ((flags & kBodySealed) != 0) row.body_key = in.fixed<std::uint64_t>();
   if (!in.ok()) damaged("length");
   if (row.live() && !row.hot() && !row.cold) damaged("place");
   row.inline_body = in.rest();
-  if (row.body_place == BodyPlace::in_row ? row.inline_body.size() != row.size : !row.inline_body.empty()) {
-    damaged("body length");
+  if (row.body_key != 0 && row.body_place == BodyPlace::none) damaged("key");
+  if (row.body_place != BodyPlace::in_row) {
+    if (!row.inline_body.empty()) damaged("body length");
+  } else if (row.body_key == 0 ? row.inline_body.size() != row.size : row.inline_body.size() <= row.size) {
+    damaged("body length");  // what is sealed is longer
   }
   return row;
 }

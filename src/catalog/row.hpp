@@ -41,6 +41,8 @@ struct ColdPlace {
   /// The version that the record names, where it is not the row's: what was uploaded for hours takes the
   /// version after whatever was written meanwhile. 0: the row's.
   Version record_version = 0;
+  /// Number of the data key that seals the record (sealing/sealer.hpp); 0: it is plain.
+  std::uint64_t key = 0;
   friend bool operator==(const ColdPlace&, const ColdPlace&) = default;
 };
 
@@ -58,7 +60,8 @@ struct Row {
   std::int64_t due_us = 0;  ///< the entry in the due index; 0: none
   std::string content_type;
   std::optional<ColdPlace> cold;  ///< of this version; kept when a document is promoted
-  std::string inline_body;        ///< with BodyPlace::in_row
+  std::string inline_body;        ///< with BodyPlace::in_row; sealed where body_key is not 0
+  std::uint64_t body_key = 0;  ///< number of the data key that seals the body in the engine; 0: it is plain
 
   [[nodiscard]] bool live() const noexcept { return state == RowState::live; }
   [[nodiscard]] bool hot() const noexcept { return live() && home == StorageTier::hot; }

@@ -9,7 +9,7 @@
 
 namespace db4::catalog {
 
-/// Spaces of the engine. The numbers are on disk: never renumber. 12 (keys) is reserved.
+/// Spaces of the engine. The numbers are on disk: never renumber.
 enum Space : std::uint8_t {
   kMeta = 1,      ///< format, store id, epoch, version floor, watermark
   kRows = 2,      ///< document key -> row
@@ -22,6 +22,7 @@ enum Space : std::uint8_t {
   kSegments = 9,  ///< object name -> facts of a segment
   kCounters = 10,
   kUploads = 11,       ///< upload id -> session
+  kKeys = 12,          ///< the key ring of an encrypted store
   kHistory = 13,       ///< document key -> its last moves
   kPins = 14,          ///< scope, collection, id or prefix -> the tier it is held in
   kSamples = 15,       ///< time -> what the store's figures were
@@ -32,23 +33,15 @@ enum Space : std::uint8_t {
 
 inline std::vector<kv::SpaceSpec> catalog_spaces() {
   using enum kv::SpaceKind;
-  return {{kMeta, "meta", keys},
-          {kRows, "rows", keys},
-          {kBodies, "bodies", bodies},
-          {kDue, "due", keys},
-          {kAccess, "access", keys},
-          {kChanges, "changes", keys},
-          {kIntents, "intents", keys},
-          {kGarbage, "garbage", keys},
-          {kSegments, "segments", keys},
-          {kCounters, "counters", counters},
-          {kHistory, "history", keys},
-          {kPins, "pins", keys},
-          {kSamples, "samples", bodies},
-          {kUploads, "uploads", keys},
-          {kUploadParts, "upload_parts", keys},
-          {kSparse, "sparse", keys},
-          {kDictionaries, "dictionaries", bodies}};
+  return {{kMeta, "meta", keys},         {kRows, "rows", keys},
+          {kBodies, "bodies", bodies},   {kDue, "due", keys},
+          {kAccess, "access", keys},     {kChanges, "changes", keys},
+          {kIntents, "intents", keys},   {kGarbage, "garbage", keys},
+          {kSegments, "segments", keys}, {kCounters, "counters", counters},
+          {kKeys, "keys", bodies},       {kHistory, "history", keys},
+          {kPins, "pins", keys},         {kSamples, "samples", bodies},
+          {kUploads, "uploads", keys},   {kUploadParts, "upload_parts", keys},
+          {kSparse, "sparse", keys},     {kDictionaries, "dictionaries", bodies}};
 }
 
 }  // namespace db4::catalog

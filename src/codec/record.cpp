@@ -34,11 +34,11 @@ namespace {
 /// Everything that can be known before memory is allocated for the body.
 void check_before_decoding(std::string_view record, const ParsedHeader& header,
                            const RecordIdentity& expected, const DecodeOptions& options) {
-  check_record_identity(header, expected);
-  if (!header.key_id.empty()) {
-    throw Error(ErrorCode::key_unavailable, "the record is encrypted",
-                "open the store with the key " + std::string(header.key_id));
+  if (!header.sealed_header.empty()) {
+    throw Error(ErrorCode::key_unavailable, "the record is sealed",
+                "read it through the store that wrote it");
   }
+  check_record_identity(header, expected);
   if (header.frame_bytes != 0) {
     throw Error(ErrorCode::unsupported, "the record is in frames", "read it as a large document");
   }
@@ -124,11 +124,21 @@ std::size_t compressed_size(Compression compression, int level, std::string_view
   return compress(compression, level, body, dictionary).size;
 }
 
+void check_intact_record(std::string_view record) {
+  const ParsedHeader header = parse_record_header(record);
+  if (header.frame_bytes != 0) {
+    throw Error(ErrorCode::unsupported, "the record is in frames", "read it as a large document");
+  }
+  if (record.size() != record_length(header)) throw_corrupt_record("it is too short or too long");
+  if (crc32c(as_bytes(record.substr(header.payload_offset))) != header.payload_crc32c) {
+    throw_corrupt_record("the payload's checksum does not match");
+  }
+}
+
 bool is_intact_record(std::string_view record) noexcept {
   try {
-    const ParsedHeader header = parse_record_header(record);
-    return record.size() == record_length(header) &&
-           crc32c(as_bytes(record.substr(header.payload_offset))) == header.payload_crc32c;
+    check_intact_record(record);
+    return true;
   } catch (const std::exception&) {
     return false;
   }

@@ -43,7 +43,11 @@ void check_compression_level(Compression compression, int level);
 struct ParsedHeader {
   RecordHeader header;
   Compression compression = Compression::none;
-  std::string_view key_id;           ///< empty: not encrypted
+  /// Not empty: the record is sealed, and this is its own header, sealed (sealing/sealed_record.hpp). Then
+  /// nothing else is here but what the payload's bytes are as they are stored.
+  std::string_view sealed_header = {};
+  /// Of a sealed record in frames: the key that they are sealed with. In sealed headers alone.
+  ByteView content_key = {};
   std::uint64_t content_length = 0;  ///< of the body
   std::uint32_t content_crc32c = 0;
   std::uint64_t payload_length = 0;  ///< of what follows the carrier's header
@@ -88,7 +92,7 @@ void check_record_identity(const ParsedHeader& header, const RecordIdentity& exp
 /// Checks header, identity, lengths and both checksums, and decompresses straight into a new block (its
 /// access figures are left at zero). `record` must be exactly one record. No frame expands past the length in
 /// its header, nor that past the limit (kMaxBodyBytes at most). Throws corrupt, too_large, unsupported,
-/// key_unavailable (a key id is named), and what the source of dictionaries throws. A framed record is
+/// key_unavailable (the record is sealed), and what the source of dictionaries throws. A framed record is
 /// `unsupported` here.
 detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,
                                const DecodeOptions& options = {});
@@ -96,8 +100,17 @@ detail::BlockRef decode_record(std::string_view record, const RecordIdentity& ex
 /// Whether these bytes are exactly one record as it was stored: header and payload match their checksums.
 /// Nothing is opened: it holds for what is compressed or sealed too.
 bool is_intact_record(std::string_view record) noexcept;
+/// The same; throws corrupt where it is not, and unsupported for a newer format.
+void check_intact_record(std::string_view record);
 
-/// The length in bytes of the record that starts here: payload_offset + payload_length.
+/// A complete sealed record: what sealing made of a record's header and payload. Throws too_large where the
+/// header is longer than any can be.
+std::string encode_sealed_record(std::string_view sealed_header, std::string_view sealed_payload);
+/// What stands before the frames of a sealed record in frames.
+std::string encode_sealed_frames_header(std::string_view sealed_header, std::uint64_t frame_bytes);
+
+/// The length in bytes of the record that starts here: payload_offset + payload_length. Of a sealed record in
+/// frames it says nothing: that is known once the header is opened.
 std::uint64_t record_length(const ParsedHeader& header) noexcept;
 
 }  // namespace db4::codec

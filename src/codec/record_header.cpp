@@ -68,13 +68,13 @@ void put_fields(std::string& out, const ParsedHeader& header) {
   put_field(out, FieldType::id, header.header.id);
   put_varint_field(out, FieldType::version, header.header.version);
   put_varint_field(out, FieldType::codec, static_cast<std::uint64_t>(header.compression));
-  if (!header.key_id.empty()) put_field(out, FieldType::key_id, header.key_id);
   put_field(out, FieldType::content_type, header.header.content_type);
   put_fixed_field(out, FieldType::created_at, header.header.created_at.time_since_epoch().count());
   put_fixed_field(out, FieldType::updated_at, header.header.updated_at.time_since_epoch().count());
   put_varint_field(out, FieldType::content_length, header.content_length);
   if (header.frame_bytes != 0) {
     put_varint_field(out, FieldType::frame_bytes, header.frame_bytes);
+    if (!header.content_key.empty()) put_field(out, FieldType::content_key, as_text(header.content_key));
     return;
   }
   put_fixed_field(out, FieldType::content_crc32c, header.content_crc32c);
@@ -186,8 +186,7 @@ void take_field(ParsedHeader& out, std::uint8_t type, std::string_view value) {
       check_codec(value, out.compression);
       return;
     case FieldType::key_id:
-      out.key_id = value;
-      return;
+      throw_unsupported("a key id");
     case FieldType::content_type:
       out.header.content_type = text_value(value, kMaxContentTypeBytes);
       return;
@@ -217,6 +216,14 @@ void take_field(ParsedHeader& out, std::uint8_t type, std::string_view value) {
       out.dictionary_id = fixed_value<std::uint32_t>(value);
       if (out.dictionary_id == 0) throw_corrupt_record("the id of its dictionary is 0");
       return;
+    case FieldType::sealed_header:
+      out.sealed_header = text_value(value, kMaxHeaderBytes);
+      if (value.empty()) throw_corrupt_record("its sealed header is empty");
+      return;
+    case FieldType::content_key:
+      if (value.size() != kContentKeyBytes) throw_corrupt_record("its content key has the wrong length");
+      out.content_key = as_bytes(value);
+      return;
   }
   if (type < kFirstOptionalField) throw_unsupported("a header field of type " + std::to_string(type));
 }
@@ -225,6 +232,10 @@ constexpr std::uint32_t bit(FieldType type) { return 1U << static_cast<unsigned>
 /// All fields but key_id, which only an encrypted record has, dictionary, and frame_bytes: where that one is,
 /// each frame has a checksum instead.
 constexpr std::uint32_t kRequiredFields = 0x1FFE & ~bit(FieldType::key_id);
+/// All that a sealed record has: its own header is among it, sealed.
+constexpr std::uint32_t kSealedFields =
+    bit(FieldType::sealed_header) | bit(FieldType::payload_length) | bit(FieldType::payload_crc32c);
+constexpr std::uint32_t kSealedFramedFields = bit(FieldType::sealed_header) | bit(FieldType::frame_bytes);
 constexpr std::uint32_t kUnframedFields =
     bit(FieldType::content_crc32c) | bit(FieldType::payload_length) | bit(FieldType::payload_crc32c);
 
@@ -241,6 +252,15 @@ void parse_fields(std::string_view fields, ParsedHeader& out) {
     last_type = type;
     take_field(out, type, value);
     if (type < 32) seen |= 1U << type;
+  }
+  if ((seen & bit(FieldType::sealed_header)) != 0) {
+    if (out.compression != Compression::none || (seen != kSealedFields && seen != kSealedFramedFields)) {
+      throw_corrupt_record("a sealed record's header says too much or too little");
+    }
+    return;
+  }
+  if (!out.content_key.empty() && out.frame_bytes == 0) {
+    throw_corrupt_record("it has a content key, and no frames");
   }
   if (out.dictionary_id != 0 && out.compression != Compression::zstd) {
     throw_corrupt_record("it names a dictionary, and zstd did not compress it");
@@ -260,17 +280,52 @@ void throw_corrupt_record(std::string_view what) {
               "read another copy, or restore the document");
 }
 
-std::string encode_record_header(const ParsedHeader& header) {
-  check_encodable(header.header);
+namespace {
+
+/// The header without a carrier, of fields that `put` puts.
+template <typename Put>
+std::string plain_header(const Put& put) {
   std::string plain;
   plain.reserve(256);
   plain.append(kMagic);
   put_fixed<std::uint16_t>(plain, kRecordFormatVersion);
   put_fixed<std::uint16_t>(plain, 0);
-  put_fields(plain, header);
+  put(plain);
   const auto length = static_cast<std::uint16_t>(plain.size() + kChecksumBytes);
   std::memcpy(plain.data() + kLengthAt, &length, sizeof length);
   put_fixed<std::uint32_t>(plain, crc32c(as_bytes(plain)));
+  return plain;
+}
+
+void check_sealed_header(std::string_view sealed_header) {
+  // Leaves room for the other fields; the longest header that is sealed is far shorter.
+  check_limit("sealed header", sealed_header.size(), kMaxPlainHeaderBytes - 64);
+}
+
+}  // namespace
+
+std::string encode_sealed_record(std::string_view sealed_header, std::string_view sealed_payload) {
+  check_sealed_header(sealed_header);
+  std::string out = plain_header([&](std::string& fields) {
+    put_varint_field(fields, FieldType::payload_length, sealed_payload.size());
+    put_fixed_field(fields, FieldType::payload_crc32c, crc32c(as_bytes(sealed_payload)));
+    put_field(fields, FieldType::sealed_header, sealed_header);
+  });
+  return out.append(sealed_payload);
+}
+
+std::string encode_sealed_frames_header(std::string_view sealed_header, std::uint64_t frame_bytes) {
+  check_sealed_header(sealed_header);
+  return plain_header([&](std::string& fields) {
+    put_varint_field(fields, FieldType::frame_bytes, frame_bytes);
+    put_field(fields, FieldType::sealed_header, sealed_header);
+  });
+}
+
+std::string encode_record_header(const ParsedHeader& header) {
+  check_encodable(header.header);
+  const std::string plain = plain_header([&](std::string& fields) { put_fields(fields, header); });
+  const std::size_t length = plain.size();
 
   if (header.compression == Compression::none) return plain;
   std::string out;

@@ -22,9 +22,12 @@ enum class FieldType : std::uint8_t {
   payload_crc32c = 12,
   frame_bytes = 13,
   dictionary = 14,
-  // 16 to 23 are reserved, see docs/formats/record.md.
+  sealed_header = 16,
+  content_key = 17,
+  // 18 to 23 are reserved, see docs/formats/record.md.
 };
 inline constexpr std::uint8_t kFirstOptionalField = 128;
+inline constexpr std::size_t kContentKeyBytes = 32;
 
 inline constexpr std::uint16_t kRecordFormatVersion = 1;
 

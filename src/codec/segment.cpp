@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view kMagic = "DB4S";
 constexpr std::uint32_t kSegmentFormatVersion = 1;
+constexpr std::uint32_t kSealedIndex = 1;  // of the footer's flags
 constexpr std::size_t kFooterChecksumAt = kSegmentFooterBytes - 4;
 /// The least that an index holds for a record: four numbers of one byte each.
 constexpr std::uint64_t kMinEntryBytes = 4;
@@ -47,31 +48,32 @@ std::uint64_t SegmentWriter::add(std::string_view collection, std::string_view i
   return offset;
 }
 
-std::string SegmentWriter::finish() {
+std::string SegmentWriter::finish(const IndexTransform& seal) {
   if (entries_.size() > std::numeric_limits<std::uint32_t>::max()) {
     throw Error(ErrorCode::too_large, "the segment has more records than its footer can count",
                 "finish segments earlier");
   }
-  std::string out = std::exchange(bytes_, {});
-  const std::vector<SegmentEntry> entries = std::exchange(entries_, {});
-  const std::uint64_t index_offset = out.size();
-  for (const SegmentEntry& entry : entries) {
-    put_varint(out, entry.length);
-    put_varint(out, entry.version);
-    put_sized(out, entry.collection);
-    put_sized(out, entry.id);
+  std::string index;
+  for (const SegmentEntry& entry : entries_) {
+    put_varint(index, entry.length);
+    put_varint(index, entry.version);
+    put_sized(index, entry.collection);
+    put_sized(index, entry.id);
   }
-  const std::string_view index = std::string_view(out).substr(index_offset);
+  if (seal) index = seal(index);
+  const auto count = static_cast<std::uint32_t>(entries_.size());
+  std::string out = std::exchange(bytes_, {});
+  entries_.clear();
 
   std::string footer(kMagic);
   put_fixed<std::uint32_t>(footer, kSegmentFormatVersion);
-  put_fixed<std::uint64_t>(footer, index_offset);
+  put_fixed<std::uint64_t>(footer, out.size());
   put_fixed<std::uint64_t>(footer, index.size());
-  put_fixed<std::uint32_t>(footer, static_cast<std::uint32_t>(entries.size()));
+  put_fixed<std::uint32_t>(footer, count);
   put_fixed<std::uint32_t>(footer, crc32c(as_bytes(index)));
-  put_fixed<std::uint32_t>(footer, 0);  // flags
+  put_fixed<std::uint32_t>(footer, seal ? kSealedIndex : 0);  // flags
   put_fixed<std::uint32_t>(footer, crc32c(as_bytes(footer)));
-  return out.append(footer);
+  return out.append(index).append(footer);
 }
 
 SegmentIndexPlace parse_segment_footer(std::string_view footer, std::uint64_t segment_size) {
@@ -89,9 +91,9 @@ SegmentIndexPlace parse_segment_footer(std::string_view footer, std::uint64_t se
   place.length = reader.fixed<std::uint64_t>();
   place.count = reader.fixed<std::uint32_t>();
   place.crc32c = reader.fixed<std::uint32_t>();
-  if (const auto flags = reader.fixed<std::uint32_t>(); flags != 0) {
-    throw_unsupported("flags " + std::to_string(flags));
-  }
+  const auto flags = reader.fixed<std::uint32_t>();
+  if ((flags & ~kSealedIndex) != 0) throw_unsupported("flags " + std::to_string(flags));
+  place.sealed = (flags & kSealedIndex) != 0;
   // Compared by subtraction: a sum could overflow.
   if (segment_size < kSegmentFooterBytes || place.offset > segment_size - kSegmentFooterBytes ||
       place.length != segment_size - kSegmentFooterBytes - place.offset) {
@@ -101,9 +103,19 @@ SegmentIndexPlace parse_segment_footer(std::string_view footer, std::uint64_t se
   return place;
 }
 
-std::vector<SegmentEntry> parse_segment_index(std::string_view index, const SegmentIndexPlace& place) {
+std::vector<SegmentEntry> parse_segment_index(std::string_view index, const SegmentIndexPlace& place,
+                                              const SegmentWriter::IndexTransform& open) {
   if (index.size() != place.length || crc32c(as_bytes(index)) != place.crc32c) {
     throw_corrupt("the index's checksum does not match");
+  }
+  std::string opened;
+  if (place.sealed) {
+    if (!open) {
+      throw Error(ErrorCode::key_unavailable, "the segment's index is sealed",
+                  "read it through the store that wrote it");
+    }
+    opened = open(index);
+    index = opened;
   }
   if (place.count > index.size() / kMinEntryBytes) throw_corrupt("the index is too short for its records");
   Reader reader(index);

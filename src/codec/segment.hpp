@@ -4,6 +4,7 @@
 
 #include <db4/types.hpp>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,11 @@ class SegmentWriter {
   [[nodiscard]] std::uint64_t record_bytes() const noexcept { return bytes_.size(); }
   [[nodiscard]] std::size_t count() const noexcept { return entries_.size(); }
   [[nodiscard]] const std::vector<SegmentEntry>& entries() const noexcept { return entries_; }
-  /// The whole segment, with index and footer. The writer is empty again afterwards.
-  std::string finish();
+  /// Makes other bytes of an index, and the reverse: where the store is encrypted.
+  using IndexTransform = std::function<std::string(std::string_view index)>;
+  /// The whole segment, with index (sealed by `seal`, if given) and footer. The writer is empty again
+  /// afterwards, unless `seal` throws.
+  std::string finish(const IndexTransform& seal = {});
 
  private:
   std::string bytes_;
@@ -42,11 +46,14 @@ struct SegmentIndexPlace {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   std::uint32_t count = 0;
-  std::uint32_t crc32c = 0;
+  std::uint32_t crc32c = 0;  ///< of the index as it is stored
+  bool sealed = false;       ///< the index is
 };
 SegmentIndexPlace parse_segment_footer(std::string_view footer, std::uint64_t segment_size);
 /// The entries of an index; checks the checksum, the count, and that every entry lies before the index.
-/// Throws corrupt.
-std::vector<SegmentEntry> parse_segment_index(std::string_view index, const SegmentIndexPlace& place);
+/// `open`: the inverse of what sealed it. Throws corrupt, key_unavailable where the index is sealed and none
+/// is given, and what `open` throws.
+std::vector<SegmentEntry> parse_segment_index(std::string_view index, const SegmentIndexPlace& place,
+                                              const SegmentWriter::IndexTransform& open = {});
 
 }  // namespace db4::codec

@@ -39,18 +39,12 @@ std::vector<Group> group(std::span<const ColdStorage::State::Wanted> wanted) {
 
 }  // namespace
 
-std::vector<detail::BlockRef> ColdStorage::State::read_many(std::span<const Wanted> wanted,
-                                                            const CallOptions& call) {
-  std::vector<detail::BlockRef> out(wanted.size());
+void ColdStorage::State::fetch_together(std::span<const Wanted> wanted, const CallOptions& call,
+                                        const std::function<void(std::size_t, std::string_view)>& take,
+                                        const std::function<void(std::size_t)>& alone) {
   const std::vector<Group> groups = group(wanted);
-  // Each thread writes to the places of its own groups alone. What fails is left to the caller, who reads it
-  // again by itself: then it is the newest row that tells what is wrong.
   const auto fetch_group = [&](const Group& group) {
-    if (group.members.size() == 1) {
-      const std::size_t i = group.members.front();
-      out[i] = read(wanted[i].place, wanted[i].key, wanted[i].version, call);
-      return;
-    }
+    if (group.members.size() == 1) return alone(group.members.front());
     const auto bytes = objects_->get_range(*group.object, group.offset, group.length, call);
     if (!bytes) return;
     for (const std::size_t i : group.members) {
@@ -58,7 +52,7 @@ std::vector<detail::BlockRef> ColdStorage::State::read_many(std::span<const Want
       const std::uint64_t at = place.offset - group.offset;
       if (at + place.length > bytes->size()) continue;  // the answer was cut short
       try {
-        out[i] = decode(as_text(*bytes).substr(at, place.length), wanted[i].key, wanted[i].version);
+        take(i, as_text(*bytes).substr(at, place.length));
       } catch (const Error&) {
         // This record alone is damaged, or was replaced.
       }
@@ -82,6 +76,28 @@ std::vector<detail::BlockRef> ColdStorage::State::read_many(std::span<const Want
     // No more threads to be had: those that are there do it all.
   }
   work();
+}
+
+std::vector<detail::BlockRef> ColdStorage::State::read_many(std::span<const Wanted> wanted,
+                                                            const CallOptions& call) {
+  std::vector<detail::BlockRef> out(wanted.size());
+  // Each thread writes to the places of its own groups alone. What fails is left to the caller, who reads it
+  // again by itself: then it is the newest row that tells what is wrong.
+  fetch_together(
+      wanted, call,
+      [&](std::size_t i, std::string_view record) {
+        out[i] = decode(record, wanted[i].key, wanted[i].version);
+      },
+      [&](std::size_t i) { out[i] = read(wanted[i].place, wanted[i].key, wanted[i].version, call); });
+  return out;
+}
+
+std::vector<std::optional<std::string>> ColdStorage::State::fetch_records(std::span<const Wanted> wanted,
+                                                                          const CallOptions& call) {
+  std::vector<std::optional<std::string>> out(wanted.size());
+  fetch_together(
+      wanted, call, [&](std::size_t i, std::string_view record) { out[i] = record; },
+      [&](std::size_t i) { out[i] = fetch_record(wanted[i].place, call); });
   return out;
 }
 

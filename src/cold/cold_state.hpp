@@ -9,6 +9,7 @@
 #include "cold/upload_engine.hpp"
 #include "objects/layer_stack.hpp"
 #include "objects/metrics_layer.hpp"
+#include "sealing/sealed_record.hpp"
 
 #include <db4/clock.hpp>
 #include <db4/cold_storage.hpp>
@@ -31,7 +32,8 @@ namespace db4 {
 class ColdStorage::State : private cold::UploadHooks {
  public:
   State(catalog::Catalog& catalog, objects::LayeredStore objects, std::shared_ptr<Clock> clock,
-        std::shared_ptr<RandomSource> random, ColdConfig config);
+        std::shared_ptr<RandomSource> random, ColdConfig config,
+        std::shared_ptr<sealing::Sealer> sealer = {});
 
   /// The document whose record lies at `place`; a null block where the object is gone. Concurrent readers of
   /// one place share one fetch. Throws corrupt, unavailable, deadline_exceeded, cancelled.
@@ -51,17 +53,39 @@ class ColdStorage::State : private cold::UploadHooks {
   [[nodiscard]] std::vector<detail::BlockRef> read_many(std::span<const Wanted> wanted,
                                                         const CallOptions& call);
   static constexpr std::size_t kMaxGroupFetches = 8;
+  /// The same for the records as they are stored, unchecked.
+  [[nodiscard]] std::vector<std::optional<std::string>> fetch_records(std::span<const Wanted> wanted,
+                                                                      const CallOptions& call);
+  /// One of them; nullopt where the object is gone. Throws what the object store throws.
+  [[nodiscard]] std::optional<std::string> fetch_record(const catalog::ColdPlace& place,
+                                                        const CallOptions& call);
 
-  /// The record of a body, compressed as configured, with its collection's dictionary where it has one.
-  [[nodiscard]] std::string encode(std::string_view key, const catalog::Row& row, std::string_view body);
+  /// A complete record, and the number of the key that seals it; 0: it is plain.
+  using Record = sealing::Sealer::Sealed;
+  /// The record of a body, compressed as configured, with its collection's dictionary where it has one; and
+  /// sealed, where the store is encrypted. Then without a dictionary: that would be plain bytes of documents.
+  [[nodiscard]] Record encode(std::string_view key, const catalog::Row& row, std::string_view body);
+  /// A document's record that is stored, in the form in which it would be stored now: sealed with the active
+  /// key, or plain. What is wrong with it is found before: throws as reading it does. Not compressed anew,
+  /// unless a dictionary is needed.
+  [[nodiscard]] Record reseal(std::string_view record, std::string_view key, Version version);
+  /// The same for a large document, sent in parts as a new object; its place. The caller names it in a row,
+  /// or calls discard(). large_reseal.cpp
+  [[nodiscard]] catalog::ColdPlace reseal_large(std::string_view key, const catalog::Row& row,
+                                                const CallOptions& call);
+  /// A segment of the records that `writer` has, its index sealed where the store is encrypted.
+  [[nodiscard]] std::string finish(codec::SegmentWriter& writer) const;
+  /// The entries of a segment's index.
+  [[nodiscard]] std::vector<codec::SegmentEntry> parse_index(std::string_view index,
+                                                             const codec::SegmentIndexPlace& place) const;
   /// Trains dictionaries for the collections of which enough was encoded; how many got one. Throws what the
   /// object store and the catalogue throw.
   std::size_t train_dictionaries(const CallOptions& call);
 
   /// Stores a record as an object of its own, and reads it back where the store has not proved that it holds
   /// it. The caller names it in a row, or calls abandon().
-  [[nodiscard]] catalog::ColdPlace put_document(std::string_view key, Version version,
-                                                std::string_view record, const CallOptions& call = {});
+  [[nodiscard]] catalog::ColdPlace put_document(std::string_view key, Version version, const Record& record,
+                                                const CallOptions& call = {});
   /// The same for a finished segment; the object's name. The caller registers it, or calls abandon().
   [[nodiscard]] std::string put_segment(std::string_view segment, const CallOptions& call = {});
   /// Gives up an object that was put and not named. Never throws: what it cannot do, the intent's deadline
@@ -125,6 +149,11 @@ class ColdStorage::State : private cold::UploadHooks {
   [[nodiscard]] std::string segment_object() const;
   [[nodiscard]] std::string dictionary_object(std::uint32_t id, std::string_view bytes) const;
   [[nodiscard]] detail::BlockRef decode(std::string_view record, std::string_view key, Version version);
+  /// batch_read.cpp: hands each record that lies at these places to `take`, from several threads at once, and
+  /// `alone` the number of one that lies with no other. What fails is left out.
+  void fetch_together(std::span<const Wanted> wanted, const CallOptions& call,
+                      const std::function<void(std::size_t, std::string_view)>& take,
+                      const std::function<void(std::size_t)>& alone);
   bool delete_garbage(std::span<const catalog::GarbageEntry> entries, const CallOptions& call,
                       GarbageResult& result);
   /// All that this store has at the object store.
@@ -143,6 +172,7 @@ class ColdStorage::State : private cold::UploadHooks {
   const std::shared_ptr<Clock> clock_;
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
+  const std::shared_ptr<sealing::Sealer> sealer_;
   cold::SingleFlight<> flights_;
   cold::Dictionaries dictionaries_;
   std::mutex compacting_;

@@ -45,13 +45,14 @@ void ColdStorage::State::close() {
 
 ColdStorage::State::State(catalog::Catalog& catalog, objects::LayeredStore objects,
                           std::shared_ptr<Clock> clock, std::shared_ptr<RandomSource> random,
-                          ColdConfig config)
+                          ColdConfig config, std::shared_ptr<sealing::Sealer> sealer)
     : catalog_(catalog),
       objects_(std::move(objects.store)),
       metrics_(std::move(objects.metrics)),
       clock_(std::move(clock)),
       random_(std::move(random)),
       config_(std::move(config)),
+      sealer_(sealer ? std::move(sealer) : std::make_shared<sealing::Sealer>()),
       flights_(clock_),
       dictionaries_(catalog_, config_),
       sessions_(std::make_shared<cold::CatalogSessionStore>(catalog_, clock_)),
@@ -66,33 +67,77 @@ detail::BlockRef ColdStorage::State::read(const catalog::ColdPlace& place, std::
 detail::BlockRef ColdStorage::State::fetch(const catalog::ColdPlace& place, std::string_view key,
                                            Version version, const CallOptions& call) {
   if (place.framed) return fetch_framed(place, key, version, call);
+  const auto record = fetch_record(place, call);
+  if (!record) return {};
+  return decode(*record, key, version);
+}
+
+std::optional<std::string> ColdStorage::State::fetch_record(const catalog::ColdPlace& place,
+                                                            const CallOptions& call) {
   auto record = objects_->get_range(place.object, place.offset, place.length, call);
   // An answer may be cut short where a store does not notice; only an object that is short is damaged.
   if (record && record->size() < place.length) {
     record = objects_->get_range(place.object, place.offset, place.length, call);
   }
-  if (!record) return {};
-  return decode(as_text(*record), key, version);
+  if (!record) return std::nullopt;
+  return std::string(as_text(*record));
 }
 
 detail::BlockRef ColdStorage::State::decode(std::string_view record, std::string_view key, Version version) {
-  return codec::decode_record(
-      record, {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = version},
+  return sealing::decode_record(
+      *sealer_, record,
+      {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = version},
       {.dictionaries = &dictionaries_});
 }
 
-std::string ColdStorage::State::encode(std::string_view key, const catalog::Row& row, std::string_view body) {
-  const auto dictionary = dictionaries_.for_body(catalog::collection_of(key), body);
-  return codec::encode_record({.collection = catalog::collection_of(key),
-                               .id = catalog::id_of(key),
-                               .version = row.version,
-                               .content_type = row.content_type,
-                               .created_at = TimePoint{std::chrono::microseconds{row.created_at_us}},
-                               .updated_at = TimePoint{std::chrono::microseconds{row.updated_at_us}}},
-                              body,
-                              {.compression = config_.compression,
-                               .level = config_.compression_level,
-                               .dictionary = dictionary.get()});
+ColdStorage::State::Record ColdStorage::State::encode(std::string_view key, const catalog::Row& row,
+                                                      std::string_view body) {
+  const auto dictionary =
+      sealer_->seals() ? nullptr : dictionaries_.for_body(catalog::collection_of(key), body);
+  std::string record =
+      codec::encode_record({.collection = catalog::collection_of(key),
+                            .id = catalog::id_of(key),
+                            .version = row.version,
+                            .content_type = row.content_type,
+                            .created_at = TimePoint{std::chrono::microseconds{row.created_at_us}},
+                            .updated_at = TimePoint{std::chrono::microseconds{row.updated_at_us}}},
+                           body,
+                           {.compression = config_.compression,
+                            .level = config_.compression_level,
+                            .dictionary = dictionary.get()});
+  if (!sealer_->seals()) return {.bytes = std::move(record)};
+  return sealing::seal_record(*sealer_, record);
+}
+
+ColdStorage::State::Record ColdStorage::State::reseal(std::string_view record, std::string_view key,
+                                                      Version version) {
+  std::string plain = sealing::open_record(*sealer_, record);
+  // Read to the end: what is damaged must not become something that is sealed well.
+  const detail::BlockRef block = decode(plain, key, version);
+  if (sealer_->seals() && codec::parse_record_header(plain).dictionary_id != 0) {
+    catalog::Row row;
+    row.version = version;
+    row.content_type = block->content_type();
+    row.created_at_us = block->created_at_us;
+    row.updated_at_us = block->updated_at_us;
+    return encode(key, row, block->body());
+  }
+  if (!sealer_->seals()) return {.bytes = std::move(plain)};
+  return sealing::seal_record(*sealer_, plain);
+}
+
+std::string ColdStorage::State::finish(codec::SegmentWriter& writer) const {
+  if (!sealer_->seals()) return writer.finish();
+  return writer.finish([this](std::string_view index) {
+    return sealer_->seal(sealing::Kind::segment_index, {}, as_bytes(index), Padding::none).bytes;
+  });
+}
+
+std::vector<codec::SegmentEntry> ColdStorage::State::parse_index(
+    std::string_view index, const codec::SegmentIndexPlace& place) const {
+  return codec::parse_segment_index(index, place, [this](std::string_view sealed) {
+    return sealer_->open(sealing::Kind::segment_index, {}, sealed);
+  });
 }
 
 std::size_t ColdStorage::State::train_dictionaries(const CallOptions& call) {
@@ -106,10 +151,14 @@ std::size_t ColdStorage::State::train_dictionaries(const CallOptions& call) {
 }
 
 catalog::ColdPlace ColdStorage::State::put_document(std::string_view key, Version version,
-                                                    std::string_view record, const CallOptions& call) {
+                                                    const Record& record, const CallOptions& call) {
   std::string object = document_object(key, version);
-  put_and_verify(object, record, call);
-  return {.object = std::move(object), .offset = 0, .length = record.size(), .in_segment = false};
+  put_and_verify(object, record.bytes, call);
+  return {.object = std::move(object),
+          .offset = 0,
+          .length = record.bytes.size(),
+          .in_segment = false,
+          .key = record.key};
 }
 
 std::string ColdStorage::State::put_segment(std::string_view segment, const CallOptions& call) {

@@ -89,11 +89,11 @@ std::vector<codec::SegmentEntry> Compaction::read_index(const catalog::SegmentFa
       codec::parse_segment_footer(end.substr(end.size() - codec::kSegmentFooterBytes), facts.bytes);
   if (place.length + codec::kSegmentFooterBytes <= tail_bytes) {
     const std::size_t from = end.size() - codec::kSegmentFooterBytes - place.length;
-    return codec::parse_segment_index(end.substr(from, place.length), place);
+    return state_.parse_index(end.substr(from, place.length), place);
   }
   const auto index = state_.objects().get_range(facts.object, place.offset, place.length, call());
   if (!index) throw_missing(facts.object);
-  return codec::parse_segment_index(as_text(*index), place);
+  return state_.parse_index(as_text(*index), place);
 }
 
 std::vector<Compaction::Live> Compaction::find_live(const std::string& object,
@@ -158,15 +158,18 @@ void Compaction::flush() {
   bool overtaken = false;
   if (!waiting_.empty()) {
     const auto records = static_cast<std::uint32_t>(writer_.count());
-    const std::string segment = writer_.finish();
+    const std::string segment = state_.finish(writer_);
     const std::string object = state_.put_segment(segment, call());
     std::vector<catalog::ChangeSet> sets;
     sets.reserve(waiting_.size() + 1);
     sets.emplace_back(catalog_).add_segment(object, segment.size(), records);
     for (Waiting& waiting : waiting_) {
       catalog::Row after = waiting.row;
-      after.cold = catalog::ColdPlace{
-          .object = object, .offset = waiting.offset, .length = waiting.length, .in_segment = true};
+      after.cold = catalog::ColdPlace{.object = object,
+                                      .offset = waiting.offset,
+                                      .length = waiting.length,
+                                      .in_segment = true,
+                                      .key = waiting.row.cold->key};
       sets.emplace_back(catalog_).change(waiting.key, waiting.row, std::move(after));
     }
     const std::vector<bool> committed = catalog_.commit_all(sets);

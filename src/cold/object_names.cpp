@@ -63,7 +63,10 @@ std::optional<DictionaryName> parse_dictionary_name(std::string_view rest) noexc
 std::string ColdStorage::State::document_object(std::string_view key, Version version) const {
   // The key as the catalogue has it: its collection is length-prefixed, so no two documents hash the same
   // bytes.
-  const auto digest = sha256(as_bytes(key));
+  // Where the store is encrypted, whoever guesses a name is not to find it confirmed: nothing but the row
+  // needs to find the object.
+  std::array<std::byte, 32> digest = sha256(as_bytes(key));
+  if (sealer_->seals()) sealer_->random().fill(digest);
   const std::string hash = to_hex(digest);
   std::string name = config_.prefix + catalog_.store_id() + "/" + hash.substr(0, 2) + "/" + hash + "." +
                      hex64(version) + "." + hex64(random_->next_u64());

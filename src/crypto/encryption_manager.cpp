@@ -1,11 +1,13 @@
 #include "crypto/key_lifecycle.hpp"
 #include "crypto/key_ring_access.hpp"
+#include "crypto/key_ring_owner.hpp"
 #include "crypto/key_source.hpp"
 
 #include <db4/encryption.hpp>
 #include <db4/error.hpp>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -80,16 +82,16 @@ std::string_view to_string(KeyState state) noexcept {
 
 // One mutex for all: what happens under it is counting, and now and then one small read or write of the ring.
 // The sealing itself is outside.
-class EncryptionManager::State final : public crypto::KeySource {
+class EncryptionManager::State final : public crypto::KeySource, public crypto::KeyRingOwner {
  public:
   State(EncryptionConfig config, std::shared_ptr<Clock> clock, std::shared_ptr<RandomSource> random)
       : config_(std::move(config)),
         clock_(std::move(clock)),
         random_(std::move(random)),
+        keeps_alone_(config_.key_store == nullptr),
         access_(std::exchange(config_.master_key, {}),
                 config_.key_store ? config_.key_store : std::make_shared<InMemoryKeyStore>(), random_) {}
 
-  void initialize();
   KeyRotation rotate(const RotationOptions& options);
   std::vector<KeyInfo> list();
   std::string active_id();
@@ -101,6 +103,13 @@ class EncryptionManager::State final : public crypto::KeySource {
   std::shared_ptr<const SealKey> for_sealing() override;
   std::shared_ptr<const SealKey> for_opening(const KeyId& id) override;
   RandomSource& random() noexcept { return *random_; }
+
+  bool keep_in(std::shared_ptr<KeyStore> store) override;
+  void initialize(bool may_create) override;
+  crypto::RingId ring_id() override;
+  Snapshot snapshot() override;
+  std::uint64_t add_counter(KeyUseCounter counter) override;
+  void remove_counter(std::uint64_t number) override;
 
  private:
   void require_initialized() const;
@@ -118,6 +127,7 @@ class EncryptionManager::State final : public crypto::KeySource {
   EncryptionConfig config_;  // without the master key, which access_ has
   const std::shared_ptr<Clock> clock_;
   const std::shared_ptr<RandomSource> random_;
+  const bool keeps_alone_;  // nobody said where the key ring is to be kept
 
   mutable std::mutex mutex_;
   crypto::KeyRingAccess access_;
@@ -125,14 +135,53 @@ class EncryptionManager::State final : public crypto::KeySource {
   std::optional<MonotonicTime> read_at_;  // nullopt: to be read before it is used
   std::uint64_t uses_left_ = 0;           // of those reserved in the ring, for the key below
   KeyId uses_of_{};
+
+  mutable std::mutex counters_mutex_;
+  std::map<std::uint64_t, KeyUseCounter> counters_;  // of the stores that use this manager
+  std::uint64_t next_counter_ = 1;
 };
 
-void EncryptionManager::State::initialize() {
+bool EncryptionManager::State::keep_in(std::shared_ptr<KeyStore> store) {
+  const std::lock_guard lock(mutex_);
+  if (!keeps_alone_) return false;
+  if (initialized_) {
+    throw Error(ErrorCode::invalid_argument,
+                "the encryption manager keeps its key ring in memory, or in another store's database",
+                "give it a key_store, or make one manager for each store and let that initialize it");
+  }
+  access_.keep_in(std::move(store));
+  return true;
+}
+
+crypto::RingId EncryptionManager::State::ring_id() {
+  const std::lock_guard lock(mutex_);
+  require_initialized();
+  return access_.ring().id;
+}
+
+crypto::KeyRingOwner::Snapshot EncryptionManager::State::snapshot() {
+  const std::lock_guard lock(mutex_);
+  require_initialized();
+  return {.generation = access_.ring().generation, .bytes = access_.bytes()};
+}
+
+std::uint64_t EncryptionManager::State::add_counter(KeyUseCounter counter) {
+  const std::lock_guard lock(counters_mutex_);
+  counters_.emplace(next_counter_, std::move(counter));
+  return next_counter_++;
+}
+
+void EncryptionManager::State::remove_counter(std::uint64_t number) {
+  const std::lock_guard lock(counters_mutex_);
+  counters_.erase(number);
+}
+
+void EncryptionManager::State::initialize(bool may_create) {
   const std::lock_guard lock(mutex_);
   if (initialized_) return;
   const auto fill = [&](KeyRing& ring, const RingKeys& keys) { add_key(ring, keys); };
   if (!access_.open()) {
-    if (!config_.create_key_ring) {
+    if (!config_.create_key_ring || !may_create) {
       throw Error(ErrorCode::key_unavailable, "there is no key ring", "put it where it is looked for");
     }
     // Where another process makes one at the same moment, that one holds.
@@ -234,7 +283,12 @@ void EncryptionManager::State::refuse_to_open(const KeyId& id) const {
 }
 
 std::uint64_t EncryptionManager::State::count_uses(const KeyId& id) const {
-  return config_.use_counter ? config_.use_counter(crypto::to_text(id)) : 0;
+  const std::string name = crypto::to_text(id);
+  std::uint64_t uses = config_.use_counter ? config_.use_counter(name) : 0;
+  // Held while they count: a store that closes waits for that.
+  const std::lock_guard lock(counters_mutex_);
+  for (const auto& [number, counter] : counters_) uses += counter(name);
+  return uses;
 }
 
 KeyRotation EncryptionManager::State::rotate(const RotationOptions& options) {
@@ -352,7 +406,7 @@ EncryptionManager::EncryptionManager(EncryptionConfig config, std::shared_ptr<Cl
 }
 EncryptionManager::~EncryptionManager() = default;
 
-void EncryptionManager::initialize() { state_->initialize(); }
+void EncryptionManager::initialize() { state_->initialize(/*may_create=*/true); }
 KeyRotation EncryptionManager::rotate_key(RotationOptions options) { return state_->rotate(options); }
 std::vector<KeyInfo> EncryptionManager::list_keys() { return state_->list(); }
 std::string EncryptionManager::active_key_id() { return state_->active_id(); }
@@ -399,5 +453,6 @@ std::string EncryptionManager::key_id_of(ByteView sealed) {
 bool EncryptionManager::needs_reencryption(ByteView sealed) { return key_id_of(sealed) != active_key_id(); }
 
 crypto::KeySource& EncryptionManager::keys() noexcept { return *state_; }
+crypto::KeyRingOwner& EncryptionManager::owner() noexcept { return *state_; }
 
 }  // namespace db4

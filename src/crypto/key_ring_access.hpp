@@ -34,7 +34,12 @@ class KeyRingAccess {
   /// Puts the ring under another master key.
   void rewrap(const MasterKey& master);
 
+  /// Before open() and create(): another place for the ring.
+  void keep_in(std::shared_ptr<KeyStore> store) noexcept { store_ = std::move(store); }
+
   [[nodiscard]] const KeyRing& ring() const noexcept { return ring_; }
+  /// As the key store has it.
+  [[nodiscard]] const std::string& bytes() const noexcept { return bytes_; }
   /// An unwrapped key; nullptr where it may neither seal nor open, and where there is none.
   [[nodiscard]] std::shared_ptr<const SealKey> usable(const KeyId& id) const;
   [[nodiscard]] const std::shared_ptr<const SealKey>& active() const noexcept { return active_; }

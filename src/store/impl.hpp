@@ -11,6 +11,7 @@
 #include "cold/cold_state.hpp"
 #include "hot/hot_state.hpp"
 #include "live/server.hpp"
+#include "store/encryption.hpp"
 #include "store/gate.hpp"
 #include "store/metrics.hpp"
 #include "store/news.hpp"
@@ -18,6 +19,7 @@
 #include "tiering/background.hpp"
 #include "tiering/mover.hpp"
 #include "tiering/policy.hpp"
+#include "tiering/resealer.hpp"
 #include "tiering/runner.hpp"
 
 #include <db4/access_tracker.hpp>
@@ -67,6 +69,12 @@ class TieredStore::Impl {
   [[nodiscard]] Subscription subscribe(CacheInvalidationManager::Callback callback) {
     return news_->subscribe(std::move(callback));
   }
+  // reencrypt.cpp
+  [[nodiscard]] std::shared_ptr<EncryptionManager> encryption() const { return encryption_.manager(); }
+  bool reencrypt_document(std::string_view collection, std::string_view id);
+  ReencryptResult reencrypt(const ReencryptOptions& options);
+  EncryptionStatus encryption_status();
+
   void flush_access_figures();
   /// Starts what runs by itself: the background, and answering on the live socket where the configuration
   /// wants it. A store without a socket is as good as any: what keeps it from listening is told by stats().
@@ -176,6 +184,13 @@ class TieredStore::Impl {
   /// What other nodes changed meanwhile, the server's time included.
   void look_around();
 
+  // reencrypt.cpp
+  class Reencryption;
+  /// That a new store has nothing plain, or that one which was sealed will have.
+  void note_encryption();
+  /// Of a background run: keys that expired, and what its bounds leave for sealing anew.
+  void maintain_keys(const TieringOptions& options, TieringResult& result);
+
   // inspect.cpp
   /// What will become of a document, in words.
   [[nodiscard]] std::string outlook(std::string_view key, const catalog::Row& row,
@@ -194,6 +209,7 @@ class TieredStore::Impl {
   store::Gate gate_;
   store::Metrics metrics_;
   AccessPatternTracker tracker_;
+  store::Encryption encryption_;
   std::unique_ptr<catalog::Catalog> catalog_;
   HotStorage hot_;
   std::unique_ptr<store::News> news_;
@@ -204,6 +220,9 @@ class TieredStore::Impl {
   cold::SingleFlight<Fetched> fills_;  ///< of what nodes agree upon who fetches
   tiering::Mover mover_;
   tiering::Runner runner_;
+  tiering::Resealer resealer_;
+  std::mutex reencrypting_;
+  std::optional<MonotonicTime> looked_at_keys_;  ///< when keys were last asked whether they expired
   store::Sampler sampler_;
   /// Last: they use all of the above.
   std::unique_ptr<tiering::Background> background_;

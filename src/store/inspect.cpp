@@ -119,6 +119,7 @@ std::optional<Explanation> TieredStore::Impl::explain(std::string_view collectio
   }
   const auto pins = catalog_->pins();
   if (const Pin* pin = pins->find(key)) out.pin = *pin;
+  out.key_id = sealing::to_text(row->hot() ? row->body_key : row->cold->key);
   out.outlook = outlook(key, *row, figures, out.pin, now);
   return out;
 }

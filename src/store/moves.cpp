@@ -190,6 +190,7 @@ TieringResult TieredStore::Impl::run_tiering(const TieringOptions& options) {
     // A cold tier that is away is left alone until the next run.
     const bool mine = catalog_->take_lease("cleaning", kCleaningLease);
     if (mine && result.stopped_by.empty()) clean_cold(options, result);
+    maintain_keys(options, result);
     catalog_->trim_changes();
     try {
       take_sample(/*closing=*/false);

@@ -38,13 +38,15 @@ void follow(OffsetClock& clock, const std::function<std::optional<TimePoint>()>&
 
 std::unique_ptr<catalog::Catalog> open_catalog(std::unique_ptr<kv::Engine> engine,
                                                const TieredStoreConfig& config,
+                                               std::shared_ptr<sealing::Sealer> sealer,
                                                const std::shared_ptr<Clock>& clock, RandomSource& random) {
   return std::make_unique<catalog::Catalog>(
       std::move(engine), clock, random,
       catalog::CatalogOptions{.durability = config.hot.durability,
                               .inline_body_size = config.hot.inline_body_size,
                               .garbage_grace = config.cold.garbage_grace,
-                              .intent_deadline = config.cold.intent_deadline});
+                              .intent_deadline = config.cold.intent_deadline,
+                              .sealer = std::move(sealer)});
 }
 
 std::shared_ptr<OffsetClock> make_server_clock(const HotConfig& config, const kv::Engine& engine,
@@ -138,7 +140,8 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       half_window_us_(std::chrono::microseconds{config_.tiering.access_window}.count() / 2),
       opened_at_(clock_->monotonic()),
       tracker_(config_.tracker, clock_),
-      catalog_(open_catalog(std::move(engine_), config_, clock_, *random_)),
+      encryption_(*engine_, config_, clock_),
+      catalog_(open_catalog(std::move(engine_), config_, encryption_.sealer(), clock_, *random_)),
       hot_(std::make_unique<HotStorage::State>(
           *catalog_, clock_,
           HotStorage::State::Options{.max_size = config_.hot.max_size,
@@ -158,19 +161,23 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
             [this](std::function<void()> task) { return refreshers_.try_submit(std::move(task)); }),
       cold_(std::make_unique<ColdStorage::State>(
           *catalog_, store::open_layered(config_.cold, components, clock_, random_), clock_, random_,
-          config_.cold)),
+          config_.cold, encryption_.sealer())),
       fills_(clock_),
       mover_(*catalog_, hot_.state(), warm_, cold_.state(), clock_),
       runner_(*catalog_, hot_.state(), warm_, mover_, clock_, config_.tiering,
               config_.warm.max_size > 0 || components.warm_cache != nullptr, config_.hot.max_body_size,
               [this](std::string_view key) { return figures_of(key); }),
+      resealer_(*catalog_, cold_.state(), clock_),
       sampler_(*catalog_, clock_, config_.stats) {
+  encryption_.adopt(*catalog_);
+  note_encryption();
   catalog_->add_listener(&hot_.state());
   catalog_->add_listener(news_.get());
   // A cache that outlived its store holds versions which this one counts anew, for other bodies. Not so in
   // Redis: there entries stand under the id of their store, and that of a new one was drawn just now.
   const bool named_by_store = config_.warm.type == WarmType::redis && components.warm_cache == nullptr;
-  if (catalog_->is_new() && !named_by_store) warm_.clear();
+  // One that was plain so far has copies in it that anybody may read.
+  if (encryption_.is_new() || (catalog_->is_new() && !named_by_store)) warm_.clear();
   runner_.adopt_policy();
   background_ = std::make_unique<tiering::Background>(
       clock_, config_.tiering.interval,
@@ -251,6 +258,7 @@ void TieredStore::Impl::close() {
   cold_.state().close();
   warm_.close();
   refreshers_.stop();
+  encryption_.close();
   catalog_->close();
   if (failure) std::rethrow_exception(failure);
 }

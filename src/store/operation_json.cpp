@@ -237,6 +237,8 @@ Json tiering_json(const TieringResult& result, bool dry_run) {
           {"bytes_moved", result.bytes_moved},
           {"compacted_segments", result.compacted_segments},
           {"compacted_bytes", result.compacted_bytes},
+          {"reencrypted", result.reencrypted},
+          {"reencrypted_bytes", result.reencrypted_bytes},
           {"trained_dictionaries", result.trained_dictionaries},
           {"duration_ms", result.duration.count()},
           {"more", result.more},

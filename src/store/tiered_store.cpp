@@ -222,6 +222,17 @@ void TieredStore::flush_access_figures() {
   impl_->run("flush", {}, {}, [&] { impl_->flush_access_figures(); });
 }
 
+std::shared_ptr<EncryptionManager> TieredStore::encryption() const { return impl_->encryption(); }
+bool TieredStore::reencrypt_document(std::string_view collection, std::string_view id) {
+  return impl_->run("reencrypt", collection, id, [&] { return impl_->reencrypt_document(collection, id); });
+}
+ReencryptResult TieredStore::reencrypt(const ReencryptOptions& options) {
+  return impl_->run("reencrypt", {}, {}, [&] { return impl_->reencrypt(options); });
+}
+EncryptionStatus TieredStore::encryption_status() {
+  return impl_->run("encryption_status", {}, {}, [&] { return impl_->encryption_status(); });
+}
+
 HotStorage& TieredStore::hot_storage() noexcept { return impl_->hot(); }
 WarmStorage& TieredStore::warm_storage() noexcept { return impl_->warm(); }
 ColdStorage& TieredStore::cold_storage() noexcept { return impl_->cold(); }

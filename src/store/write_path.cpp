@@ -172,7 +172,7 @@ void TieredStore::Impl::put_cold_items(WriteAttempt& attempt, const CallOptions&
   const auto put_segment = [&] {
     if (packed.empty()) return;
     const auto records = static_cast<std::uint32_t>(packed.size());
-    const std::string segment = writer.finish();
+    const std::string segment = cold.finish(writer);
     const std::string object = cold.put_segment(segment, call);
     attempt.objects.emplace_back(object, segment.size());
     // In a set of its own, before the rows: they require the segment to be registered.
@@ -183,16 +183,16 @@ void TieredStore::Impl::put_cold_items(WriteAttempt& attempt, const CallOptions&
   const bool alone = attempt.items.size() == 1;
   for (WriteAttempt::Planned& item : attempt.items) {
     if (item.after.home == StorageTier::hot) continue;
-    const std::string record = cold.encode(item.key, item.after, item.block->body());
-    if (alone || !cold.packs(record.size())) {
+    const ColdStorage::State::Record record = cold.encode(item.key, item.after, item.block->body());
+    if (alone || !cold.packs(record.bytes.size())) {
       item.after.cold = cold.put_document(item.key, item.after.version, record, call);
       attempt.objects.emplace_back(item.after.cold->object, item.after.cold->length);
       continue;
     }
     const std::uint64_t offset =
-        writer.add(item.block->collection(), item.block->id(), item.after.version, record);
-    item.after.cold =
-        catalog::ColdPlace{.object = {}, .offset = offset, .length = record.size(), .in_segment = true};
+        writer.add(item.block->collection(), item.block->id(), item.after.version, record.bytes);
+    item.after.cold = catalog::ColdPlace{
+        .object = {}, .offset = offset, .length = record.bytes.size(), .in_segment = true, .key = record.key};
     packed.push_back(&item.after);
     if (writer.record_bytes() >= cold.segment_size()) put_segment();
   }

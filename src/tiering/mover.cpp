@@ -62,12 +62,14 @@ class Mover::Packing {
  public:
   Packing(Mover& mover, const MoveBounds& bounds) : mover_(mover), bounds_(bounds) {}
 
-  void add(MoveOrder& order, detail::BlockRef block, std::string record) {
-    const std::uint64_t offset = writer_.add(block->collection(), block->id(), order.row.version, record);
+  void add(MoveOrder& order, detail::BlockRef block, ColdStorage::State::Record record) {
+    const std::uint64_t offset =
+        writer_.add(block->collection(), block->id(), order.row.version, record.bytes);
     waiting_.push_back({.order = &order,
                         .block = order.to == StorageTier::warm ? block : detail::BlockRef{},
                         .offset = offset,
-                        .length = record.size()});
+                        .length = record.bytes.size(),
+                        .key = record.key});
     if (waiting_.size() == 1) first_ = {std::move(block), std::move(record)};
     if (writer_.record_bytes() >= mover_.cold_.segment_size()) flush();
   }
@@ -99,15 +101,16 @@ class Mover::Packing {
     detail::BlockRef block;  ///< where a warm copy is wanted
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
+    std::uint64_t key = 0;  ///< that seals it
   };
   struct First {
     detail::BlockRef block;
-    std::string record;
+    ColdStorage::State::Record record;
   };
 
   void flush_segment() {
     const auto records = static_cast<std::uint32_t>(writer_.count());
-    const std::string segment = writer_.finish();
+    const std::string segment = mover_.cold_.finish(writer_);
     const std::string object = mover_.ask_cold(
         bounds_, [&](const CallOptions& call) { return mover_.cold_.put_segment(segment, call); });
     std::vector<catalog::ChangeSet> sets;
@@ -115,8 +118,11 @@ class Mover::Packing {
     sets.emplace_back(mover_.catalog_).add_segment(object, segment.size(), records);
     for (const Waiting& waiting : waiting_) {
       catalog::Row after = mover_.demoted_row(*waiting.order);
-      after.cold = catalog::ColdPlace{
-          .object = object, .offset = waiting.offset, .length = waiting.length, .in_segment = true};
+      after.cold = catalog::ColdPlace{.object = object,
+                                      .offset = waiting.offset,
+                                      .length = waiting.length,
+                                      .in_segment = true,
+                                      .key = waiting.key};
       sets.emplace_back(mover_.catalog_)
           .change(waiting.order->key, waiting.order->row, std::move(after), {}, waiting.order->note());
     }
@@ -148,8 +154,8 @@ void Mover::demote(std::span<MoveOrder> orders, const MoveBounds& bounds) {
         continue;
       }
       detail::BlockRef block = catalog_.load_body(order.key, order.row);
-      std::string record = cold_.encode(order.key, order.row, block->body());
-      if (cold_.packs(record.size())) {
+      ColdStorage::State::Record record = cold_.encode(order.key, order.row, block->body());
+      if (cold_.packs(record.bytes.size())) {
         packing.add(order, std::move(block), std::move(record));
       } else {
         demote_alone(order, block, record, bounds);
@@ -190,8 +196,8 @@ void Mover::demote_in_place(MoveOrder& order, const MoveBounds& bounds) {
   if (order.outcome == MoveOutcome::moved && block) warm_up(order.key, block);
 }
 
-void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record,
-                         const MoveBounds& bounds) {
+void Mover::demote_alone(MoveOrder& order, const detail::BlockRef& block,
+                         const ColdStorage::State::Record& record, const MoveBounds& bounds) {
   catalog::Row after = demoted_row(order);
   after.cold = ask_cold(bounds, [&](const CallOptions& call) {
     return cold_.put_document(order.key, order.row.version, record, call);

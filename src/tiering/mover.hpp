@@ -86,7 +86,7 @@ class Mover {
   [[nodiscard]] catalog::Row demoted_row(const MoveOrder& order) const;
   [[nodiscard]] bool changed_since(const MoveOrder& order) const noexcept;
   void demote_in_place(MoveOrder& order, const MoveBounds& bounds);
-  void demote_alone(MoveOrder& order, const detail::BlockRef& block, std::string_view record,
+  void demote_alone(MoveOrder& order, const detail::BlockRef& block, const ColdStorage::State::Record& record,
                     const MoveBounds& bounds);
   /// Runs a request to the object store within the bounds.
   template <typename Request>

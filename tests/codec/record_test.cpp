@@ -182,11 +182,25 @@ TEST(RecordHeaderTest, NewerFormatVersionIsUnsupportedAndZeroIsCorrupt) {
   EXPECT_EQ(decode_error(resealed_record([](std::string& header) { header[4] = 0; })), ErrorCode::corrupt);
 }
 
-TEST(RecordHeaderTest, NamedKeyIsUnavailable) {
-  const std::string record =
-      forged_record(Compression::none, "sealed", [](ParsedHeader& header) { header.key_id = "key-7"; });
-  EXPECT_EQ(parse_record_header(record).key_id, "key-7");
+TEST(RecordHeaderTest, ASealedRecordSaysNothingButThatItIsSealed) {
+  const std::string record = encode_sealed_record("the header, sealed", "the payload, sealed");
+  const ParsedHeader header = parse_record_header(record);
+  EXPECT_EQ(header.sealed_header, "the header, sealed");
+  EXPECT_TRUE(header.header.collection.empty());
+  EXPECT_EQ(record_length(header), record.size());
+  EXPECT_TRUE(is_intact_record(record));
   EXPECT_EQ(decode_error(record), ErrorCode::key_unavailable);
+  std::string damaged = record;
+  damaged.back() ^= 1;
+  EXPECT_FALSE(is_intact_record(damaged));
+}
+
+TEST(RecordHeaderTest, ASealedRecordWithPlainFieldsIsCorrupt) {
+  const std::string frames = encode_sealed_frames_header("sealed", 4096);
+  EXPECT_EQ(parse_record_header(frames).frame_bytes, 4096U);
+  // As if somebody had put the fields of a sealed record behind those of a plain one.
+  EXPECT_EQ(decode_error(resealed_record([](std::string& header) { header.append("\x10\x01x", 3); })),
+            ErrorCode::corrupt);
 }
 
 TEST(RecordHeaderTest, UnknownCodecIsUnsupportedAndOneThatTheCarrierContradictsIsCorrupt) {

@@ -1,0 +1,58 @@
+#include "sealing/sealed_record.hpp"
+
+namespace db4::sealing {
+namespace {
+
+std::uint8_t payload_codec(Compression compression) noexcept {
+  return static_cast<std::uint8_t>(static_cast<unsigned>(Kind::record_payload) +
+                                   static_cast<unsigned>(compression));
+}
+
+Identity identity_of(const codec::RecordHeader& header) noexcept {
+  return {.collection = header.collection, .id = header.id, .version = header.version};
+}
+
+}  // namespace
+
+Sealer::Sealed seal_record(const Sealer& sealer, std::string_view record) {
+  const codec::ParsedHeader plain = codec::parse_record_header(record);
+  // By two calls, between which the key may be rotated: then the payload's key may go no sooner than the
+  // header's, which is the older one, and the one that is noted.
+  const Sealer::Sealed header =
+      sealer.seal(Kind::record_header, {}, as_bytes(record.substr(0, plain.payload_offset)), Padding::none);
+  Sealer::Sealed payload = sealer.seal(payload_codec(plain.compression), identity_of(plain.header),
+                                       as_bytes(record.substr(plain.payload_offset)), sealer.padding());
+  return {.bytes = codec::encode_sealed_record(header.bytes, payload.bytes), .key = header.key};
+}
+
+OpenedHeader::OpenedHeader(const Sealer& sealer, std::string_view record)
+    : stored_(codec::parse_record_header(record)) {
+  if (stored_.sealed_header.empty()) {
+    bytes_ = record.substr(0, stored_.payload_offset);
+  } else {
+    key_ = key_of(stored_.sealed_header);
+    bytes_ = sealer.open(Kind::record_header, {}, stored_.sealed_header);
+  }
+  header_ = codec::parse_record_header(bytes_);
+}
+
+std::string open_record(const Sealer& sealer, std::string_view record) {
+  OpenedHeader opened(sealer, record);
+  if (opened.key() == 0) return std::string(record);
+  const codec::ParsedHeader& header = opened.header();
+  codec::check_intact_record(record);
+  std::string plain(opened.bytes());
+  plain += sealer.open(payload_codec(header.compression), identity_of(header.header),
+                       record.substr(opened.stored().payload_offset));
+  return plain;
+}
+
+detail::BlockRef decode_record(const Sealer& sealer, std::string_view record,
+                               const codec::RecordIdentity& expected, const codec::DecodeOptions& options) {
+  if (codec::parse_record_header(record).sealed_header.empty()) {
+    return codec::decode_record(record, expected, options);
+  }
+  return codec::decode_record(open_record(sealer, record), expected, options);
+}
+
+}  // namespace db4::sealing

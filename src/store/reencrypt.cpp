@@ -1,0 +1,277 @@
+// Re-encryption: one document, or the whole store in pages, within bounds, from where the last call stopped.
+#include "catalog/keys.hpp"
+#include "store/impl.hpp"
+
+namespace db4 {
+namespace {
+
+/// Rows looked at together.
+constexpr std::size_t kPage = 500;
+/// Bodies and records held at once: a page ends where it comes to so many bytes.
+constexpr std::uint64_t kPageBytes = 64ULL << 20;
+/// Against somebody who keeps changing the document.
+constexpr int kAttempts = 64;
+/// Longer than a page takes; taken again with each.
+constexpr std::chrono::microseconds kLease = 10min;
+/// Between two looks of a store's background at which keys expired.
+constexpr MonotonicTime kKeyLooks = 1h;
+constexpr std::string_view kLeaseName = "reencryption";
+
+void require_keys(const std::shared_ptr<EncryptionManager>& manager) {
+  if (manager) return;
+  throw Error(ErrorCode::invalid_argument, "the store is not encrypted",
+              "open it with encryption.master_key, or TieredStoreConfig::encryption");
+}
+
+/// Of a failure that every other document would have too.
+bool is_for_all(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::deadline_exceeded ||
+           error.code() == ErrorCode::resource_exhausted || error.code() == ErrorCode::read_only;
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+std::string message_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+std::uint64_t count_on_others(const catalog::Catalog& catalog, sealing::KeyNumber key) {
+  std::uint64_t copies = 0;
+  for (const catalog::SealedCopies& sealed : catalog.sealed_copies()) {
+    if (sealed.key != key) copies += sealed.copies;
+  }
+  return copies;
+}
+
+}  // namespace
+
+/// One call of reencrypt().
+class TieredStore::Impl::Reencryption {
+ public:
+  Reencryption(Impl& store, const ReencryptOptions& options)
+      : store_(store), options_(options), started_(store.clock_->monotonic()) {}
+
+  ReencryptResult run();
+
+ private:
+  [[nodiscard]] bool may_go_on() const;
+  /// Looks at the rows that follow; false where there are none.
+  bool page();
+  void reseal(std::vector<tiering::ResealOrder>& orders);
+  void finish();
+  void compact();
+  [[nodiscard]] catalog::Catalog& catalog() const { return *store_.catalog_; }
+
+  Impl& store_;
+  const ReencryptOptions& options_;
+  const MonotonicTime started_;
+  catalog::Reencryption state_;
+  ReencryptResult result_;
+  bool broken_off_ = false;
+  bool had_plain_ = false;  ///< there may have been something plain before this pass
+};
+
+bool TieredStore::Impl::Reencryption::may_go_on() const {
+  if (broken_off_ || options_.stop.stop_requested() || options_.max_documents == 0) return false;
+  if (result_.documents == 0) return true;
+  return result_.documents < options_.max_documents && result_.bytes < options_.max_bytes &&
+         store_.clock_->monotonic() - started_ < options_.max_duration;
+}
+
+ReencryptResult TieredStore::Impl::Reencryption::run() {
+  const sealing::KeyNumber wanted = store_.encryption_.sealer()->wanted_key();
+  const auto known = catalog().reencryption();
+  if (known && known->key == wanted && known->done && count_on_others(catalog(), wanted) == 0) {
+    state_ = *known;
+    finish();
+    return result_;
+  }
+  if (!catalog().take_lease(kLeaseName, kLease)) {
+    result_.more = true;
+    return result_;
+  }
+  const bool go_on = known && known->key == wanted && !known->done;
+  state_ = go_on ? *known : catalog::Reencryption{.key = wanted, .no_plain = known && known->no_plain};
+  for (;;) {
+    if (!may_go_on()) {
+      result_.more = true;
+      break;
+    }
+    if (!page()) {
+      state_.done = state_.clean;
+      had_plain_ = wanted != 0 && !state_.no_plain;
+      state_.no_plain = wanted != 0 && (state_.no_plain || state_.done);
+      state_.after.clear();
+      // What was left behind is looked at again by the next call, from the beginning.
+      state_.clean = true;
+      catalog().set_reencryption(state_);
+      if (state_.done) {
+        finish();
+      } else if (result_.failed == 0) {
+        result_.more = true;
+      }
+      break;
+    }
+    catalog().set_reencryption(state_);
+    if (options_.on_progress) {
+      options_.on_progress({.documents = result_.documents,
+                            .bytes = result_.bytes,
+                            .left = count_on_others(catalog(), wanted)});
+    }
+    if (!catalog().take_lease(kLeaseName, kLease)) {
+      result_.more = true;
+      break;
+    }
+  }
+  return result_;
+}
+
+bool TieredStore::Impl::Reencryption::page() {
+  // The keys that rows may have are all longer than nothing and shorter than this.
+  static const std::string kEnd(kMaxCollectionBytes + kMaxIdBytes + 16, '\xff');
+  const std::string begin = state_.after.empty() ? std::string() : state_.after + '\0';
+  std::vector<catalog::ScannedRow> rows = catalog().scan_rows(begin, kEnd, kPage);
+  if (rows.empty()) return false;
+  std::vector<tiering::ResealOrder> orders;
+  std::uint64_t bytes = 0;
+  for (catalog::ScannedRow& scanned : rows) {
+    const bool enough = bytes >= kPageBytes || result_.documents + orders.size() >= options_.max_documents ||
+                        result_.bytes + bytes >= options_.max_bytes;
+    if (enough && !orders.empty()) break;
+    state_.after = scanned.key;
+    if (!tiering::needs_resealing(scanned.row, state_.key)) continue;
+    bytes += scanned.row.size;
+    orders.push_back({.key = std::move(scanned.key), .row = std::move(scanned.row)});
+  }
+  if (!orders.empty()) reseal(orders);
+  return true;
+}
+
+void TieredStore::Impl::Reencryption::reseal(std::vector<tiering::ResealOrder>& orders) {
+  const std::string first = orders.front().key;
+  store_.resealer_.reseal(orders, state_.key, {.stop = options_.stop});
+  for (tiering::ResealOrder& order : orders) {
+    switch (order.outcome) {
+      case tiering::ResealOutcome::done:
+        ++result_.documents;
+        result_.bytes += order.row.size;
+        break;
+      case tiering::ResealOutcome::changed:
+        // Written anew, it is as it should be; moved, it may not be.
+        state_.clean = false;
+        break;
+      case tiering::ResealOutcome::failed:
+        state_.clean = false;
+        if (result_.failed++ == 0) result_.first_error = message_of(order.failure);
+        broken_off_ = broken_off_ || is_for_all(order.failure);
+        break;
+    }
+  }
+}
+
+void TieredStore::Impl::Reencryption::finish() {
+  if (count_on_others(catalog(), state_.key) != 0) {
+    // Another node sealed with the older key behind us, before it heard of the rotation.
+    result_.more = true;
+    return;
+  }
+  if (store_.encryption_.sealer()->seals()) {
+    // Dictionaries are made of plain documents, and no record needs one any more.
+    catalog().remove_dictionaries();
+    // What was plain is in the engine's free space still.
+    if (had_plain_) compact();
+  } else {
+    store_.encryption_.forget_keys();
+  }
+}
+
+void TieredStore::Impl::Reencryption::compact() {
+  try {
+    catalog().compact();
+  } catch (const Error& error) {
+    result_.first_error = std::string("everything is sealed, but what was plain is in the free space of ") +
+                          "the hot engine still: " + error.what();
+  }
+}
+
+void TieredStore::Impl::maintain_keys(const TieringOptions& options, TieringResult& result) {
+  if (!encryption()) return;
+  const MonotonicTime now = clock_->monotonic();
+  try {
+    if (!looked_at_keys_ || now - *looked_at_keys_ >= kKeyLooks) {
+      encryption()->process_expirations();
+      looked_at_keys_ = now;
+    }
+    const std::size_t moves = result.promoted + result.demoted;
+    if (!config_.sealing.reencrypt || !result.stopped_by.empty() || moves >= options.max_operations ||
+        result.bytes_moved >= options.max_bytes || result.duration >= options.max_duration) {
+      return;
+    }
+    const ReencryptResult resealed = reencrypt({.max_documents = options.max_operations - moves,
+                                                .max_bytes = options.max_bytes - result.bytes_moved,
+                                                .max_duration = options.max_duration - result.duration,
+                                                .stop = options.stop});
+    result.reencrypted = resealed.documents;
+    result.reencrypted_bytes = resealed.bytes;
+    if (!resealed.first_error.empty()) result.errors.push_back("re-encryption: " + resealed.first_error);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::cancelled) result.errors.push_back(std::string("keys: ") + error.what());
+  }
+}
+
+void TieredStore::Impl::note_encryption() {
+  const sealing::Sealer& sealer = *encryption_.sealer();
+  if (!sealer.has_keys()) return;
+  const auto known = catalog_->reencryption();
+  if (sealer.seals() && catalog_->is_new()) {
+    catalog_->set_reencryption({.key = sealer.wanted_key(), .done = true, .no_plain = true});
+  } else if (!sealer.seals() && known && known->no_plain) {
+    catalog_->set_reencryption({.key = 0});
+  }
+}
+
+ReencryptResult TieredStore::Impl::reencrypt(const ReencryptOptions& options) {
+  require_keys(encryption());
+  const std::scoped_lock one_at_a_time(reencrypting_);
+  return Reencryption(*this, options).run();
+}
+
+bool TieredStore::Impl::reencrypt_document(std::string_view collection, std::string_view id) {
+  require_keys(encryption());
+  const std::string key = catalog::document_key(collection, id);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    tiering::ResealOrder order{.key = key, .row = require_row(key)};
+    const sealing::KeyNumber wanted = encryption_.sealer()->wanted_key();
+    if (!tiering::needs_resealing(order.row, wanted)) return false;
+    resealer_.reseal({&order, 1}, wanted, {});
+    if (order.failure) std::rethrow_exception(order.failure);
+    if (order.outcome == tiering::ResealOutcome::done) return true;
+  }
+  throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat it");
+}
+
+EncryptionStatus TieredStore::Impl::encryption_status() {
+  EncryptionStatus status{.encrypted = encryption() != nullptr};
+  if (!status.encrypted) return status;
+  const sealing::KeyNumber wanted = encryption_.sealer()->wanted_key();
+  status.writes = encryption_.sealer()->seals();
+  status.active_key_id = encryption()->active_key_id();
+  for (const catalog::SealedCopies& sealed : catalog_->sealed_copies()) {
+    status.uses.push_back({.key_id = sealing::to_text(sealed.key), .copies = sealed.copies});
+  }
+  std::ranges::sort(status.uses, {}, &KeyUse::key_id);
+  status.copies_on_old_keys = count_on_others(*catalog_, wanted);
+  const auto state = catalog_->reencryption();
+  status.plain_left = status.writes && !(state && state->no_plain);
+  return status;
+}
+
+}  // namespace db4
