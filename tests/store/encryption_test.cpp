@@ -1,0 +1,347 @@
+// An encrypted store: nothing readable outside of memory, opened by nobody without its keys, and sealed anew
+// without losing a write.
+#include "objects/object_stores.hpp"
+#include "support/fault_object_store.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/thread_sanitizer.hpp"
+
+#include <db4/storage.hpp>
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <map>
+#include <random>
+#include <thread>
+
+namespace db4::testing {
+namespace {
+
+using namespace db4::literals;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr std::string_view kCanary = "canary-7c1f93b04ad8-not-to-be-found";
+
+template <typename Call>
+std::optional<ErrorCode> error_of(const Call& call) {
+  try {
+    call();
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error.code();
+  }
+}
+
+class EncryptionTest : public ::testing::TestWithParam<HotType> {
+ protected:
+  TieredStoreConfig config() const {
+    TieredStoreConfig config{
+        .hot = {.type = GetParam(), .path = folder_.path() / "hot", .inline_body_size = 256},
+        .warm = {.type = WarmType::disk, .path = folder_.path() / "warm"},
+        .cold = {.type = ColdType::filesystem, .path = folder_.path() / "cold", .max_attempts = 1},
+        .tiering = {.promote_on_read = false, .interval = 0ms},
+        .live = {.enabled = false}};
+    config.sealing.reencrypt = reencrypts_;
+    config.sealing.writes = writes_;
+    if (encrypted_) {
+      config.encryption =
+          std::make_shared<EncryptionManager>(EncryptionConfig{.master_key = master_}, clock_);
+    }
+    return config;
+  }
+  void open() {
+    store_.reset();
+    store_ = std::make_unique<TieredStore>(config(), Components{.clock = clock_});
+  }
+  void close() {
+    if (store_) store_->close();
+    store_.reset();
+  }
+  static std::string body(std::size_t i, std::string_view what = "first") {
+    std::string out = std::string(kCanary) + std::string(what) + std::to_string(i);
+    out.append(i % 3 * 400, 'x');  // some in their rows, some beside
+    return out;
+  }
+  void write(std::size_t from, std::size_t until, std::string_view what = "first") {
+    for (std::size_t i = from; i < until; ++i) {
+      store_->write_bytes("users", std::to_string(i), as_bytes(body(i, what)));
+      expected_[std::to_string(i)] = body(i, what);
+    }
+  }
+  void demote(std::size_t from, std::size_t until) {
+    for (std::size_t i = from; i < until; ++i) store_->demote("users", std::to_string(i), StorageTier::cold);
+  }
+  /// In one run, so that small records go into segments.
+  void demote_all() {
+    clock_->advance(48h);
+    const TieringResult result = store_->run_tiering();
+    ASSERT_TRUE(result.errors.empty()) << result.errors[0];
+  }
+  void expect_all() {
+    for (const auto& [id, text] : expected_) {
+      const auto document = store_->read("users", id);
+      ASSERT_TRUE(document) << id;
+      ASSERT_EQ(document->text(), text) << id;
+    }
+  }
+  /// Files of the store in which the text stands.
+  std::vector<std::string> files_with(std::string_view text) const {
+    std::vector<std::string> out;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream in(entry.path(), std::ios::binary);
+      const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+      if (bytes.find(text) != std::string::npos) out.push_back(entry.path().string());
+    }
+    return out;
+  }
+  std::string key_of(const std::string& id) { return store_->explain("users", id)->key_id; }
+
+  const TemporaryFolder folder_;
+  const std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>(system_clock()->now());
+  MasterKey master_ = generate_master_key();
+  bool encrypted_ = true;
+  bool writes_ = true;
+  bool reencrypts_ = false;
+  std::map<std::string, std::string> expected_;
+  std::unique_ptr<TieredStore> store_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Engines, EncryptionTest, ::testing::Values(HotType::sqlite, HotType::rocksdb),
+                         [](const auto& suite) { return std::string(to_string(suite.param)); });
+
+TEST_P(EncryptionTest, NothingReadableLeavesMemory) {
+  open();
+  write(0, 60);
+  demote_all();
+  write(60, 100);
+  demote(60, 65);
+  for (int i = 0; i < 10; ++i) {
+    store_->read("users", std::to_string(i), {.promote = true});  // into the warm cache
+    store_->promote("users", std::to_string(20 + i), StorageTier::hot);
+  }
+  EXPECT_GT(store_->warm_storage().stats().entries, 0U);
+  EXPECT_GT(store_->cold_storage().stats().objects, 0U);
+  expect_all();
+  close();
+  EXPECT_THAT(files_with(kCanary), ::testing::IsEmpty());
+  // The search finds what is there: ids of documents stand in the hot folder, and in no object.
+  open();
+  store_->write_bytes("users", "an-id-to-look-for", as_bytes(kCanary));
+  store_->demote("users", "an-id-to-look-for", StorageTier::cold);
+  close();
+  for (const std::string& file : files_with("an-id-to-look-for")) EXPECT_THAT(file, HasSubstr("/hot/"));
+  EXPECT_THAT(files_with("an-id-to-look-for"), ::testing::Not(::testing::IsEmpty()));
+  open();
+  expect_all();
+}
+
+TEST_P(EncryptionTest, WithoutTheKeyNobodyOpensItAndNothingIsWritten) {
+  open();
+  write(0, 10);
+  close();
+  encrypted_ = false;
+  EXPECT_EQ(error_of([&] { open(); }), ErrorCode::key_unavailable);
+  encrypted_ = true;
+  const MasterKey right = std::exchange(master_, generate_master_key());
+  EXPECT_EQ(error_of([&] { open(); }), ErrorCode::key_unavailable);
+  master_ = {};
+  EXPECT_EQ(error_of([&] { open(); }), ErrorCode::key_unavailable);
+  master_ = right;
+  open();
+  expect_all();
+  EXPECT_EQ(store_->encryption()->list_keys().size(), 1U) << "nobody made another key";
+}
+
+TEST_P(EncryptionTest, AStoreThatCannotGetItsKeyIsNotMade) {
+  master_ = {};
+  EXPECT_EQ(error_of([&] { open(); }), ErrorCode::key_unavailable);
+  encrypted_ = false;
+  open();  // no trace of a key ring
+  EXPECT_EQ(store_->encryption(), nullptr);
+}
+
+TEST_P(EncryptionTest, DocumentsAreSealedAnewAndTheOldKeyIsUnused) {
+  open();
+  write(0, 60);
+  demote_all();
+  write(60, 100);
+  store_->promote("users", "3", StorageTier::hot);  // hot, and with a copy in cold
+  const std::string old = store_->encryption()->active_key_id();
+  EXPECT_EQ(key_of("3"), old);
+  EXPECT_EQ(key_of("70"), old);
+  const auto before = store_->explain("users", "5")->meta;
+
+  store_->encryption()->rotate_key();
+  const EncryptionStatus rotated = store_->encryption_status();
+  EXPECT_EQ(rotated.copies_on_old_keys, 101U);
+  EXPECT_FALSE(rotated.plain_left);
+  EXPECT_EQ(error_of([&] { store_->encryption()->schedule_destruction(old); }), ErrorCode::invalid_argument);
+
+  EXPECT_TRUE(store_->reencrypt_document("users", "5"));
+  EXPECT_FALSE(store_->reencrypt_document("users", "5"));
+  const auto after = store_->explain("users", "5")->meta;
+  EXPECT_EQ(after.version, before.version);
+  EXPECT_EQ(after.updated_at, before.updated_at);
+  EXPECT_EQ(after.created_at, before.created_at);
+  EXPECT_EQ(after.tier, before.tier);
+
+  std::size_t calls = 0;
+  std::uint64_t documents = 0;
+  for (bool more = true; more && calls < 100; ++calls) {
+    const ReencryptResult result = store_->reencrypt({.max_documents = 20});
+    EXPECT_EQ(result.failed, 0U) << result.first_error;
+    EXPECT_LE(result.documents, 20U);
+    documents += result.documents;
+    more = result.more;
+    if (calls == 2) {  // the next one goes on where this one stopped
+      close();
+      open();
+    }
+  }
+  EXPECT_EQ(documents, 99U);
+  EXPECT_EQ(store_->encryption_status().copies_on_old_keys, 0U);
+  EXPECT_EQ(store_->reencrypt().documents, 0U);
+  expect_all();
+  store_->encryption()->schedule_destruction(old);
+  clock_->advance(8 * 24h);
+  EXPECT_THAT(store_->encryption()->process_expirations().destroyed, ::testing::ElementsAre(old));
+  store_->cold_storage().collect_garbage();
+  close();
+  open();
+  expect_all();
+}
+
+TEST_P(EncryptionTest, APlainStoreIsEncryptedAndMadePlainAgain) {
+  encrypted_ = false;
+  open();
+  write(0, 60);
+  demote_all();
+  write(60, 100);
+  close();
+  EXPECT_THAT(files_with(kCanary), ::testing::Not(::testing::IsEmpty()));
+
+  encrypted_ = true;
+  open();
+  EXPECT_TRUE(store_->encryption_status().plain_left);
+  expect_all();
+  write(0, 5, "second");
+  const ReencryptResult result = store_->reencrypt();
+  EXPECT_EQ(result.failed, 0U) << result.first_error;
+  EXPECT_FALSE(result.more);
+  EXPECT_EQ(result.documents, 95U);
+  EXPECT_FALSE(store_->encryption_status().plain_left);
+  expect_all();
+  clock_->advance(24h);
+  store_->cold_storage().collect_garbage();
+  clock_->advance(24h);
+  store_->cold_storage().collect_garbage();
+  close();
+  EXPECT_THAT(files_with(kCanary), ::testing::IsEmpty());
+
+  // Back: written plain first, then all of it.
+  writes_ = false;
+  open();
+  write(5, 10, "third");
+  expect_all();
+  EXPECT_EQ(store_->reencrypt().documents, 95U);
+  EXPECT_EQ(store_->encryption_status().copies_on_old_keys, 0U);
+  close();
+  encrypted_ = false;
+  open();
+  expect_all();
+}
+
+TEST_P(EncryptionTest, ABackgroundRunRotatesAnExpiredKeyAndSealsAnew) {
+  reencrypts_ = true;
+  open();
+  write(0, 30);
+  const std::string old = store_->encryption()->active_key_id();
+  clock_->advance(91 * 24h);
+  const TieringResult result = store_->run_tiering();
+  EXPECT_TRUE(result.errors.empty()) << result.errors[0];
+  EXPECT_NE(store_->encryption()->active_key_id(), old);
+  EXPECT_EQ(store_->encryption_status().copies_on_old_keys, 0U);
+  expect_all();
+}
+
+TEST_P(EncryptionTest, ForcedDestructionShredsAndSaysSo) {
+  open();
+  write(0, 4);
+  demote(0, 2);
+  const std::string old = store_->encryption()->active_key_id();
+  store_->encryption()->rotate_key({.keep_old_key = false, .force = true});
+  write(4, 6);
+  close();
+  open();
+  EXPECT_EQ(error_of([&] { store_->read("users", "0"); }), ErrorCode::key_unavailable);
+  EXPECT_EQ(error_of([&] { store_->read("users", "3"); }), ErrorCode::key_unavailable);
+  store_->encryption()->cancel_destruction(old);
+  expect_all();
+  store_->encryption()->schedule_destruction(old, {.force = true});
+  clock_->advance(8 * 24h);
+  store_->encryption()->process_expirations();
+  for (const char* id : {"0", "1", "2", "3"}) {
+    EXPECT_EQ(error_of([&] { store_->read("users", id); }), ErrorCode::key_destroyed) << id;
+  }
+  EXPECT_TRUE(store_->read("users", "4"));
+  EXPECT_TRUE(store_->remove("users", "0")) << "what nobody can read can be removed";
+  store_->write_bytes("users", "1", as_bytes("anew"));
+  EXPECT_EQ(store_->read("users", "1")->text(), "anew");
+}
+
+TEST_P(EncryptionTest, AnotherStoresRingIsRefused) {
+  open();
+  write(0, 3);
+  close();
+  TieredStoreConfig other = config();
+  other.encryption = std::make_shared<EncryptionManager>(
+      EncryptionConfig{.master_key = master_, .key_store = std::make_shared<InMemoryKeyStore>()});
+  EXPECT_EQ(error_of([&] { TieredStore(other, Components{.clock = clock_}); }), ErrorCode::key_unavailable);
+  open();
+  expect_all();
+}
+
+TEST_P(EncryptionTest, AManagerThatKeepsItsRingInMemoryIsRefused) {
+  TieredStoreConfig given = config();
+  given.encryption->initialize();
+  EXPECT_EQ(error_of([&] { TieredStore(given, Components{.clock = clock_}); }), ErrorCode::invalid_argument);
+}
+
+TEST_P(EncryptionTest, WritersLoseNothingToAReencryption) {
+  open();
+  write(0, 200);
+  demote_all();
+  std::atomic<bool> stop{false};
+  std::map<std::string, std::string> written;
+  std::thread writer([&] {
+    std::mt19937_64 random(7);
+    for (std::size_t round = 0; !stop; ++round) {
+      const std::size_t i = random() % 200;
+      const std::string id = std::to_string(i);
+      if (round % 5 == 4 && store_->get_tier("users", id) == StorageTier::hot) {
+        store_->demote("users", id, StorageTier::cold);
+      } else {
+        const std::string text = body(i, "round " + std::to_string(round));
+        store_->write_bytes("users", id, as_bytes(text));
+        written[id] = text;
+      }
+    }
+  });
+  for (int rotation = 0; rotation < 5; ++rotation) {
+    store_->encryption()->rotate_key();
+    for (int i = 0; i < 50 && store_->reencrypt().more; ++i) {
+    }
+  }
+  stop = true;
+  writer.join();
+  for (int i = 0; i < 50 && store_->reencrypt().more; ++i) {
+  }
+  EXPECT_EQ(store_->encryption_status().copies_on_old_keys, 0U);
+  for (const auto& [id, text] : written) expected_[id] = text;
+  expect_all();
+}
+
+}  // namespace
+}  // namespace db4::testing
