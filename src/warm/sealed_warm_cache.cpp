@@ -8,6 +8,7 @@
 // and all, cannot be told here: it is a copy of that version, which no reader asks for any more.
 #include "warm/sealed_warm_cache.hpp"
 
+#include "sealing/kinds.hpp"
 #include "warm/warm_entry.hpp"
 
 #include <db4/error.hpp>
@@ -24,7 +25,7 @@ namespace {
 
 using crypto::SealKey;
 
-constexpr std::uint8_t kWarmRecord = 0x30;  // SealContext::codec
+constexpr auto kWarmRecord = static_cast<std::uint8_t>(sealing::Kind::warm_record);
 constexpr std::string_view kNamesLabel = "db4 warm names";
 
 /// Hides keys, for one data key.

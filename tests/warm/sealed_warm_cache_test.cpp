@@ -17,6 +17,7 @@
 #include <mutex>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 namespace db4::testing {
@@ -28,15 +29,17 @@ constexpr std::uint64_t kMaxBytes = 1ULL << 20;
 constexpr std::uint8_t kWarmRecord = 0x30;  // docs/formats/warm.md
 
 /// A ring of its own.
-std::shared_ptr<EncryptionManager> new_manager() {
-  auto manager = std::make_shared<EncryptionManager>(EncryptionConfig{.master_key = generate_master_key()});
+std::shared_ptr<EncryptionManager> new_manager(std::shared_ptr<RandomSource> random = system_random()) {
+  auto manager = std::make_shared<EncryptionManager>(EncryptionConfig{.master_key = generate_master_key()},
+                                                     system_clock(), std::move(random));
   manager->initialize();
   return manager;
 }
 
-/// The caches that `factory` makes, sealed.
+/// The caches that `factory` makes, sealed. With the same data key, and so the same names, in each run: the
+/// disk cache keeps use counts by the hash of a name, and how many of them meet is the names' doing.
 WarmCacheFactory sealed(WarmCacheFactory factory, Padding padding = Padding::none) {
-  const auto manager = new_manager();
+  const auto manager = new_manager(seeded_random(1));
   factory.name += padding == Padding::none ? "Sealed" : "SealedAndPadded";
   factory.make = [make = factory.make, manager, padding](std::uint64_t max_bytes) {
     return warm::seal_warm_cache(make(max_bytes), manager->keys(), "store", nullptr, padding);
@@ -192,7 +195,8 @@ class SealedWarmCacheTest : public ::testing::Test {
   std::shared_ptr<WarmCache> open() { return open(manager_->keys()); }
   /// The one entry that the cache below holds.
   WarmEntry& only() {
-    EXPECT_EQ(below_->entries.size(), 1U);
+    if (below_->entries.size() != 1)
+      throw std::logic_error("the cache below holds another number of entries");
     return below_->entries.begin()->second;
   }
   /// What it becomes by the change is absent, counted, and gone.
