@@ -25,6 +25,9 @@ struct WarmCacheStats {
   std::uint64_t bytes = 0;      ///< keys, records and overhead: what the cache's bound is about
   std::uint64_t evictions = 0;  ///< since the cache was opened
   std::uint64_t wiped = 0;      ///< how often it was started anew because what it held could not be read
+  /// Entries that could not be unsealed, and were removed, since the cache was opened: tampered with, or
+  /// under a key that opens nothing any more. 0 where entries are not sealed.
+  std::uint64_t unreadable = 0;
 };
 
 /// Whose turn it is to fill a key, over all processes that share a cache: one at a time, each for as long as

@@ -29,7 +29,8 @@ struct WarmStats {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;
   std::uint64_t evictions = 0;
-  std::string last_error = {};  ///< of cache_errors: what the last one said; empty: there was none
+  std::uint64_t unreadable = 0;  ///< copies that could not be unsealed, and were removed
+  std::string last_error = {};   ///< of cache_errors: what the last one said; empty: there was none
 };
 
 /// Within its TTL, or past it and served while it is refreshed.

@@ -1,6 +1,6 @@
 #pragma once
-// warm: a cache with TTL and stale-while-revalidate over backends memory, disk and Redis. Includes base, kv
-// and net.
+// warm: a cache with TTL and stale-while-revalidate over backends memory, disk and Redis. Includes base, kv,
+// net, crypto and sealing.
 
 #include "base/circuit_breaker.hpp"
 #include "net/redis_client.hpp"

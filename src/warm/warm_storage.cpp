@@ -443,12 +443,14 @@ WarmStats WarmStorage::stats() const {
                   .entries = 0,
                   .bytes = 0,
                   .evictions = 0,
+                  .unreadable = 0,
                   .last_error = {}};
   if (!state_->closed) {
     const auto held = state_->guarded([&] { return state_->cache->stats(); });
     stats.entries = held.entries;
     stats.bytes = held.bytes;
     stats.evictions = held.evictions;
+    stats.unreadable = held.unreadable;
   }
   stats.cache_errors = state_->cache_errors;  // asking the cache may have been one more
   const std::lock_guard lock(state_->error_mutex);

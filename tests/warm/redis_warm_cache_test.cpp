@@ -1,9 +1,7 @@
 // The cache in Redis: the conformance suite over every kind of connection, and what only it promises.
 #include "net/redis_client.hpp"
-#include "support/redis_server.hpp"
 #include "warm/redis_warm_format.hpp"
-#include "warm/warm_cache_suite.hpp"
-#include "warm/warm_caches.hpp"
+#include "warm/warm_cache_factories.hpp"
 
 #include <db4/clock.hpp>
 #include <db4/error.hpp>
@@ -22,40 +20,15 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr std::chrono::milliseconds kPatience{30'000};
 constexpr std::uint64_t kMaxBytes = 1ULL << 20;
 
 warm::RedisWarmCacheOptions options_for(const std::string& endpoint, const std::string& store_id) {
-  WarmConfig config{
-      .type = WarmType::redis, .max_size = kMaxBytes, .endpoint = endpoint, .timeout = kPatience};
-  config.connect_timeout = kPatience;
-  warm::RedisWarmCacheOptions options = warm::redis_options(config);
-  options.store_id = store_id;
-  options.clock = std::make_shared<SimulatedClock>(at_second(0));
-  return options;
-}
-
-/// One server for the suite's tests, a store of its own for each.
-WarmCacheFactory over(std::string name, bool tls, bool socket) {
-  auto server = std::make_shared<std::unique_ptr<RedisServer>>();
-  return {.name = std::move(name),
-          .make =
-              [=, stores = 0](std::uint64_t max_bytes) mutable {
-                if (*server == nullptr)
-                  *server = std::make_unique<RedisServer>(RedisServer::Options{.tls = tls});
-                const std::string endpoint = socket ? (*server)->unix_endpoint() : (*server)->endpoint();
-                auto options = options_for(endpoint, "store " + std::to_string(++stores));
-                if (tls) options.client.ca_file = (*server)->ca_file();
-                options.max_bytes = max_bytes;
-                return warm::make_redis_warm_cache(std::move(options));
-              },
-          .skip_reason = RedisServer::absence(),
-          .bounds_itself = false};
+  return redis_options_for(endpoint, store_id, kMaxBytes);
 }
 
 INSTANTIATE_TEST_SUITE_P(Redis, WarmCacheSuite,
-                         ::testing::Values(over("Unix", false, true), over("Tcp", false, false),
-                                           over("Tls", true, false)),
+                         ::testing::Values(in_redis("Unix", false, true), in_redis("Tcp", false, false),
+                                           in_redis("Tls", true, false)),
                          [](const auto& param) { return param.param.name; });
 
 class RedisWarmCacheTest : public ::testing::Test {
