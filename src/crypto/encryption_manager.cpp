@@ -103,13 +103,14 @@ class EncryptionManager::State final : public crypto::KeySource, public crypto::
   std::shared_ptr<const SealKey> for_sealing() override;
   std::shared_ptr<const SealKey> for_opening(const KeyId& id) override;
   RandomSource& random() noexcept { return *random_; }
+  void tell_key_gone() const;
 
   bool keep_in(std::shared_ptr<KeyStore> store) override;
   void initialize(bool may_create) override;
   crypto::RingId ring_id() override;
   Snapshot snapshot() override;
-  std::uint64_t add_counter(KeyUseCounter counter) override;
-  void remove_counter(std::uint64_t number) override;
+  std::uint64_t add_user(User user) override;
+  void remove_user(std::uint64_t number) override;
 
  private:
   void require_initialized() const;
@@ -136,9 +137,9 @@ class EncryptionManager::State final : public crypto::KeySource, public crypto::
   std::uint64_t uses_left_ = 0;           // of those reserved in the ring, for the key below
   KeyId uses_of_{};
 
-  mutable std::mutex counters_mutex_;
-  std::map<std::uint64_t, KeyUseCounter> counters_;  // of the stores that use this manager
-  std::uint64_t next_counter_ = 1;
+  mutable std::mutex users_mutex_;
+  std::map<std::uint64_t, User> users_;
+  std::uint64_t next_user_ = 1;
 };
 
 bool EncryptionManager::State::keep_in(std::shared_ptr<KeyStore> store) {
@@ -165,15 +166,22 @@ crypto::KeyRingOwner::Snapshot EncryptionManager::State::snapshot() {
   return {.generation = access_.ring().generation, .bytes = access_.bytes()};
 }
 
-std::uint64_t EncryptionManager::State::add_counter(KeyUseCounter counter) {
-  const std::lock_guard lock(counters_mutex_);
-  counters_.emplace(next_counter_, std::move(counter));
-  return next_counter_++;
+std::uint64_t EncryptionManager::State::add_user(User user) {
+  const std::lock_guard lock(users_mutex_);
+  users_.emplace(next_user_, std::move(user));
+  return next_user_++;
 }
 
-void EncryptionManager::State::remove_counter(std::uint64_t number) {
-  const std::lock_guard lock(counters_mutex_);
-  counters_.erase(number);
+void EncryptionManager::State::remove_user(std::uint64_t number) {
+  const std::lock_guard lock(users_mutex_);
+  users_.erase(number);
+}
+
+void EncryptionManager::State::tell_key_gone() const {
+  const std::lock_guard lock(users_mutex_);
+  for (const auto& [number, user] : users_) {
+    if (user.on_key_gone) user.on_key_gone();
+  }
 }
 
 void EncryptionManager::State::initialize(bool may_create) {
@@ -286,8 +294,8 @@ std::uint64_t EncryptionManager::State::count_uses(const KeyId& id) const {
   const std::string name = crypto::to_text(id);
   std::uint64_t uses = config_.use_counter ? config_.use_counter(name) : 0;
   // Held while they count: a store that closes waits for that.
-  const std::lock_guard lock(counters_mutex_);
-  for (const auto& [number, counter] : counters_) uses += counter(name);
+  const std::lock_guard lock(users_mutex_);
+  for (const auto& [number, user] : users_) uses += user.count(name);
   return uses;
 }
 
@@ -407,11 +415,17 @@ EncryptionManager::EncryptionManager(EncryptionConfig config, std::shared_ptr<Cl
 EncryptionManager::~EncryptionManager() = default;
 
 void EncryptionManager::initialize() { state_->initialize(/*may_create=*/true); }
-KeyRotation EncryptionManager::rotate_key(RotationOptions options) { return state_->rotate(options); }
+KeyRotation EncryptionManager::rotate_key(RotationOptions options) {
+  KeyRotation rotation = state_->rotate(options);
+  if (!options.keep_old_key) state_->tell_key_gone();
+  return rotation;
+}
 std::vector<KeyInfo> EncryptionManager::list_keys() { return state_->list(); }
 std::string EncryptionManager::active_key_id() { return state_->active_id(); }
 TimePoint EncryptionManager::schedule_destruction(std::string_view key_id, DestructionOptions options) {
-  return state_->schedule_destruction(id_of(key_id), options.force);
+  const TimePoint when = state_->schedule_destruction(id_of(key_id), options.force);
+  state_->tell_key_gone();
+  return when;
 }
 void EncryptionManager::cancel_destruction(std::string_view key_id) {
   state_->cancel_destruction(id_of(key_id));

@@ -7,6 +7,7 @@
 #include <db4/key_store.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,9 +32,17 @@ class KeyRingOwner {
   };
   virtual Snapshot snapshot() = 0;
 
-  /// Asked besides EncryptionConfig::use_counter, until it is removed; that waits while it counts.
-  virtual std::uint64_t add_counter(KeyUseCounter counter) = 0;
-  virtual void remove_counter(std::uint64_t number) = 0;
+  /// A store that seals with these keys.
+  struct User {
+    /// Asked besides EncryptionConfig::use_counter.
+    KeyUseCounter count = {};
+    /// Called after this process took a key away from those that open: what was opened with it is to be
+    /// forgotten. Must not throw.
+    std::function<void()> on_key_gone = {};
+  };
+  /// Until it is removed; that waits while one of the two is called.
+  virtual std::uint64_t add_user(User user) = 0;
+  virtual void remove_user(std::uint64_t number) = 0;
 };
 
 }  // namespace db4::crypto

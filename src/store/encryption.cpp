@@ -59,18 +59,19 @@ void Encryption::check_mark(bool writes) {
   is_new_ = true;
 }
 
-void Encryption::adopt(catalog::Catalog& catalog) {
+void Encryption::adopt(catalog::Catalog& catalog, std::function<void()> forget) {
   ring_->adopt(catalog);
   if (!manager_) return;
-  counter_ = manager_->owner().add_counter([&catalog](std::string_view key_id) {
+  const auto count = [&catalog](std::string_view key_id) {
     const auto id = crypto::key_id_from_text(key_id);
     return id ? catalog.count_sealed_copies(sealing::number_of(*id)) : 0;
-  });
+  };
+  user_ = manager_->owner().add_user({.count = count, .on_key_gone = std::move(forget)});
 }
 
 void Encryption::close() {
-  if (manager_ && counter_ != 0) manager_->owner().remove_counter(counter_);
-  counter_ = 0;
+  if (manager_ && user_ != 0) manager_->owner().remove_user(user_);
+  user_ = 0;
   ring_->close();
 }
 

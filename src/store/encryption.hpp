@@ -8,6 +8,7 @@
 #include <db4/config.hpp>
 #include <db4/encryption.hpp>
 
+#include <functional>
 #include <memory>
 
 namespace db4::store {
@@ -23,8 +24,8 @@ class Encryption {
   Encryption(const Encryption&) = delete;
   Encryption& operator=(const Encryption&) = delete;
 
-  /// Once the catalogue has the engine.
-  void adopt(catalog::Catalog& catalog);
+  /// Once the catalogue has the engine. `forget`: called when a key opens nothing any more.
+  void adopt(catalog::Catalog& catalog, std::function<void()> forget);
   /// Before the catalogue closes.
   void close();
 
@@ -42,7 +43,7 @@ class Encryption {
   const std::shared_ptr<catalog::RingStore> ring_;
   std::shared_ptr<EncryptionManager> manager_;
   std::shared_ptr<sealing::Sealer> sealer_;
-  std::uint64_t counter_ = 0;
+  std::uint64_t user_ = 0;
   bool is_new_ = false;
 };
 

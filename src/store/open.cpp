@@ -2,6 +2,7 @@
 #include "catalog/spaces.hpp"
 #include "objects/layer_stack.hpp"
 #include "store/impl.hpp"
+#include "warm/sealed_warm_cache.hpp"
 #include "warm/warm_caches.hpp"
 
 #include <db4/object_stores.hpp>
@@ -70,6 +71,13 @@ std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<W
   }
   if (config.type == WarmType::disk) return warm::make_disk_warm_cache(config.path, config.max_size);
   return warm::make_memory_warm_cache(config.max_size);
+}
+
+/// What leaves memory is sealed, where the store is. A cache that is given may be anywhere.
+std::shared_ptr<WarmCache> sealed_warm(std::shared_ptr<WarmCache> cache, const WarmConfig& config, bool given,
+                                       const sealing::Sealer& sealer) {
+  if (!sealer.seals() || (!given && config.type == WarmType::memory)) return cache;
+  return warm::seal_warm_cache(std::move(cache), sealer.keys(), sealer.store_id(), nullptr, sealer.padding());
 }
 
 std::shared_ptr<BroadcastChannel> open_channel(const TieredStoreConfig& config,
@@ -150,7 +158,9 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       news_(std::make_unique<store::News>(
           *catalog_, hot_.state(), clock_, random_,
           open_channel(config_, components.broadcast_channel, catalog_->store_id()))),
-      warm_cache_(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_)),
+      warm_cache_(
+          sealed_warm(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_),
+                      config_.warm, components.warm_cache != nullptr, *encryption_.sealer())),
       refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
       warm_(warm_cache_, clock_,
             {.ttl = config_.warm.ttl,
@@ -169,7 +179,7 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
               [this](std::string_view key) { return figures_of(key); }),
       resealer_(*catalog_, cold_.state(), clock_),
       sampler_(*catalog_, clock_, config_.stats) {
-  encryption_.adopt(*catalog_);
+  encryption_.adopt(*catalog_, [this] { hot_.state().cache().clear(); });
   note_encryption();
   catalog_->add_listener(&hot_.state());
   catalog_->add_listener(news_.get());

@@ -118,7 +118,7 @@ TEST_P(EncryptionTest, NothingReadableLeavesMemory) {
   write(60, 100);
   demote(60, 65);
   for (int i = 0; i < 10; ++i) {
-    store_->read("users", std::to_string(i), {.promote = true});  // into the warm cache
+    store_->promote("users", std::to_string(i), StorageTier::warm);
     store_->promote("users", std::to_string(20 + i), StorageTier::hot);
   }
   EXPECT_GT(store_->warm_storage().stats().entries, 0U);
