@@ -145,8 +145,8 @@ UploadResult ColdStorage::State::resume_upload(std::string_view upload_id, const
                 "abort this upload and begin another one")
         .with_upload_id(upload_id);
   }
-  if (session->state == MultipartUploadState::completed) {  // whatever became of its key
-    return {session->upload_id, session->version, session->size, session->parts_total};
+  if (session->state == MultipartUploadState::completed || session->state == MultipartUploadState::aborted) {
+    return uploads_.resume(upload_id, source, options);  // says so, whatever became of its key
   }
   const ByteSource record(std::make_shared<FramedSource>(source, record_to_resume(*sealer_, *session)));
   return uploads_.resume(upload_id, record, in_source_bytes(options, session->size, session->object_size));

@@ -13,8 +13,10 @@
 namespace db4 {
 namespace {
 
-/// Parts that are sent at once. Memory for each: the part, and twice as much to make it from.
+/// Parts that are sent at once. Memory for each: the part, and two pieces to make it from.
 constexpr std::size_t kConcurrency = 2;
+/// Of content that is read by one request, and not by one for each frame.
+constexpr std::uint64_t kPieceBytes = 8ULL << 20;
 
 /// Gives the content of frames [first, last), which is as long as `out`.
 using ReadFrames = std::function<void(std::uint64_t first, std::uint64_t last, std::span<std::byte> out)>;
@@ -30,19 +32,28 @@ class ResealedSource final : public ByteSource::Reader {
   void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
     const codec::FramedLayout& layout = to_.layout();
     const std::uint64_t header = layout.header().size();
-    const std::uint64_t stride = layout.frame_bytes() + layout.frame_overhead();
     const std::uint64_t end = offset + out.size();
-    const std::uint64_t first = offset < header ? 0 : (offset - header) / stride;
-    const std::uint64_t last =
-        end <= header ? first : std::min((end - header + stride - 1) / stride, layout.frames());
-    // By one request, and not one for each frame.
-    Bytes content(std::min(last * layout.frame_bytes(), layout.content_length()) -
-                  first * layout.frame_bytes());
-    if (first < last) from_(first, last, content);
-    to_.encode(offset, out, [&](std::uint64_t index, std::span<std::byte> frame) {
-      const auto at = (index - first) * layout.frame_bytes();
-      std::ranges::copy(ByteView(content).subspan(at, frame.size()), frame.begin());
-    });
+    std::uint64_t at = std::min(end, std::max(offset, header));
+    if (offset < at) to_.encode(offset, out.first(at - offset), {});
+    if (at == end) return;
+    const std::uint64_t stride = layout.frame_bytes() + layout.frame_overhead();
+    const std::uint64_t frames = std::min((end - header + stride - 1) / stride, layout.frames());
+    const std::uint64_t at_once = std::max<std::uint64_t>(1, kPieceBytes / layout.frame_bytes());
+    Bytes content;
+    for (std::uint64_t first = (at - header) / stride; first < frames;) {
+      const std::uint64_t last = std::min(first + at_once, frames);
+      const std::uint64_t begin = first * layout.frame_bytes();
+      content.resize(std::min(last * layout.frame_bytes(), layout.content_length()) - begin);
+      from_(first, last, content);
+      const std::uint64_t stop = std::min(end, layout.frame_offset(last));
+      to_.encode(at, out.subspan(at - offset, stop - at),
+                 [&](std::uint64_t index, std::span<std::byte> frame) {
+                   const std::uint64_t from = index * layout.frame_bytes() - begin;
+                   std::ranges::copy(ByteView(content).subspan(from, frame.size()), frame.begin());
+                 });
+      at = stop;
+      first = last;
+    }
   }
 
  private:
