@@ -87,7 +87,9 @@ bool TieredStore::Impl::Reencryption::may_go_on() const {
   if (broken_off_ || options_.stop.stop_requested() || options_.max_documents == 0) return false;
   if (result_.documents == 0) return true;
   return result_.documents < options_.max_documents && result_.bytes < options_.max_bytes &&
-         store_.clock_->monotonic() - started_ < options_.max_duration;
+         // In the coarser unit: no bound at all, in the finer one, would be a negative one.
+         std::chrono::floor<std::chrono::milliseconds>(store_.clock_->monotonic() - started_) <
+             options_.max_duration;
 }
 
 ReencryptResult TieredStore::Impl::Reencryption::run() {

@@ -183,7 +183,9 @@ TEST_F(SealedFramesTest, FramesHaveOneRecordAndOnePlace) {
   };
   for (const std::uint64_t place : {0U, 1U, 2U}) {
     for (const std::uint64_t index : {0U, 1U, 2U}) {
-      if (place != index) EXPECT_EQ(refusal(with(place, bytes, index)), ErrorCode::corrupt) << place << index;
+      if (place != index) {
+        EXPECT_EQ(refusal(with(place, bytes, index)), ErrorCode::corrupt) << place << index;
+      }
       EXPECT_EQ(refusal(with(place, other, index)), ErrorCode::corrupt)
           << "another upload of the same version";
       EXPECT_EQ(refusal(with(place, newer, index)), ErrorCode::corrupt) << "another version";

@@ -27,7 +27,7 @@ class SealedLargeTest : public ::testing::Test {
     store_.reset();
     manager_.reset();
     TieredStoreConfig config{
-        .hot = {.type = kDiskEngine, .path = folder_.path() / "hot", .durability = Durability::process},
+        .hot = {.type = kDiskEngine, .path = folder_.path() / hot_, .durability = Durability::process},
         .cold = {.max_attempts = 1},  // faults are to be seen, not retried
         .tiering = {.interval = 0ms}};
     if (how != How::plain) {
@@ -75,7 +75,7 @@ class SealedLargeTest : public ::testing::Test {
   }
   /// Whether any file of the hot folder has it.
   [[nodiscard]] bool hot_has(std::string_view text) const {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path() / "hot")) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path() / hot_)) {
       if (!entry.is_regular_file()) continue;
       std::ifstream in(entry.path(), std::ios::binary);
       const std::string bytes((std::istreambuf_iterator<char>(in)), {});
@@ -93,6 +93,7 @@ class SealedLargeTest : public ::testing::Test {
   std::string key_id() { return store_->explain("videos", "v").value().key_id; }
 
   const TemporaryFolder folder_;
+  std::string hot_ = "hot";  ///< another name: another store
   const MasterKey master_ = generate_master_key();
   const std::shared_ptr<KeyStore> keys_ = std::make_shared<InMemoryKeyStore>();
   const std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();

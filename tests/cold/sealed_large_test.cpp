@@ -216,7 +216,7 @@ TEST_F(SealedLargeTest, RefusesToResumeAChangedSource) {
   other[kPart + 7] ^= std::byte{1};
   const Error error = error_of([&] { cold().resume_upload("up", ByteSource::bytes(other)); });
   EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
-  EXPECT_THAT(error.what(), HasSubstr("part 2"));
+  EXPECT_THAT(error.what(), HasSubstr("the bytes of part"));
   EXPECT_FALSE(cold().read_large("videos", "v", [](ByteView) {}));
   cold().resume_upload("up", ByteSource::bytes(content_));
   EXPECT_TRUE(read() == content_);
@@ -288,6 +288,7 @@ TEST_F(SealedLargeTest, ADocumentWhoseKeyIsDestroyedIsReadByNobody) {
 }
 
 TEST_F(SealedLargeTest, AnUploadThatWasBegunPlainEndsPlainAndIsSealedLater) {
+  hot_ = "begun plain";
   open(How::plain);
   break_off(content_, "up");
   open(How::sealed);
@@ -300,6 +301,8 @@ TEST_F(SealedLargeTest, AnUploadThatWasBegunPlainEndsPlainAndIsSealedLater) {
   const ReencryptResult result = store_->reencrypt();
   EXPECT_EQ(result.failed, 0U) << result.first_error;
   EXPECT_EQ(result.documents, 1U);
+  EXPECT_FALSE(result.more);
+  EXPECT_EQ(result.first_error, "");
   EXPECT_EQ(key_id(), manager_->active_key_id());
   EXPECT_FALSE(store_->encryption_status().plain_left);
   EXPECT_TRUE(read() == content_);
