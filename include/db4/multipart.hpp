@@ -62,6 +62,11 @@ struct UploadSession {
   std::optional<Version> if_version = {};  ///< of the document that it replaces
   std::string content_type = {};
   bool completing = false;  ///< the object may exist by now
+  /// For db4's own use: what the object begins with, where the store is encrypted; the key of its content is
+  /// in there, sealed.
+  std::string record_header = {};
+  /// For db4's own use: a document that is sealed anew, and no upload of anybody's.
+  bool reseals = false;
 };
 
 /// A part that the object store has, and what was sent as it.

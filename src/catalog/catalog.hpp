@@ -290,6 +290,11 @@ class Catalog {
   /// How far a re-encryption has come; nullopt where none was begun.
   [[nodiscard]] std::optional<Reencryption> reencryption() const;
   void set_reencryption(const Reencryption& state);
+  /// Whether something plain came into the store since it seals what it writes, and nobody has looked for it
+  /// since: an upload that was begun before.
+  [[nodiscard]] bool plain_arrived() const;
+  /// Before somebody looks.
+  void forget_plain_arrived();
   /// A batch of the space kKeys, synced whatever the durability; whether its preconditions held.
   bool commit_keys(kv::Batch& batch);
 

@@ -5,6 +5,7 @@
 #include "catalog/catalog.hpp"
 #include "catalog/garbage.hpp"
 #include "catalog/keys.hpp"
+#include "catalog/meta.hpp"
 #include "catalog/spaces.hpp"
 #include "codec/record.hpp"
 
@@ -102,6 +103,8 @@ void ChangeSet::end_upload(const std::string& id, std::string begins, std::strin
   batch_.put(kUploads, id, std::move(value));
   batch_.erase_range(kUploadParts, upload_parts_begin(id), upload_parts_end(id));
 }
+
+void ChangeSet::note_plain() { batch_.put(kMeta, std::string(kPlainArrivedKey), encoded<std::uint8_t>(1)); }
 
 void ChangeSet::require_floor(std::uint64_t floor) {
   if (required_floor_ == floor) return;

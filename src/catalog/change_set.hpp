@@ -70,6 +70,9 @@ class ChangeSet {
   /// and the receipts of its parts go.
   void end_upload(const std::string& id, std::string begins, std::string value);
 
+  /// Says that the changes bring something plain into a store that seals what it writes.
+  void note_plain();
+
   [[nodiscard]] std::vector<RowChange>& changes() noexcept { return changes_; }
   [[nodiscard]] bool empty() const noexcept { return batch_.empty(); }
 

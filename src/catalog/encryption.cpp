@@ -45,6 +45,14 @@ void Catalog::set_reencryption(const Reencryption& state) {
   queue_.commit(batch, options_.durability);
 }
 
+bool Catalog::plain_arrived() const { return engine_->get(kMeta, kPlainArrivedKey).has_value(); }
+
+void Catalog::forget_plain_arrived() {
+  kv::Batch batch;
+  batch.erase(kMeta, std::string(kPlainArrivedKey));
+  queue_.commit(batch, options_.durability);
+}
+
 bool Catalog::commit_keys(kv::Batch& batch) { return queue_.commit(batch, Durability::disk).committed(); }
 
 }  // namespace db4::catalog

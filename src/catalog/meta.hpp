@@ -10,6 +10,10 @@
 
 namespace db4::catalog {
 
+/// There where something plain came into a store that seals what it writes, since the last re-encryption was
+/// begun.
+inline constexpr std::string_view kPlainArrivedKey = "plain_arrived";
+
 /// A number as a value of the space.
 template <typename Integer>
 std::string encoded(Integer value) {

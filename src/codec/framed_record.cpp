@@ -25,13 +25,19 @@ FramedLayout::FramedLayout(const RecordHeader& header, std::uint64_t content_len
 FramedLayout::FramedLayout(std::string_view start, const RecordIdentity& expected) {
   const ParsedHeader parsed = parse_record_header(start);
   check_record_identity(parsed, expected);
-  if (parsed.frame_bytes == 0) throw_corrupt_record("it is not in frames");
-  header_ = start.substr(0, parsed.payload_offset);
-  content_length_ = parsed.content_length;
-  frame_bytes_ = parsed.frame_bytes;
-  content_type_ = parsed.header.content_type;
-  created_at_ = parsed.header.created_at;
-  updated_at_ = parsed.header.updated_at;
+  *this = FramedLayout(start.substr(0, parsed.payload_offset), parsed, kFrameChecksumBytes);
+}
+
+FramedLayout::FramedLayout(std::string_view stored_header, const ParsedHeader& record,
+                           std::uint64_t frame_overhead)
+    : header_(stored_header),
+      content_length_(record.content_length),
+      frame_bytes_(record.frame_bytes),
+      frame_overhead_(frame_overhead),
+      content_type_(record.header.content_type),
+      created_at_(record.header.created_at),
+      updated_at_(record.header.updated_at) {
+  if (frame_bytes_ == 0) throw_corrupt_record("it is not in frames");
 }
 
 std::uint32_t FramedLayout::checksum(std::uint64_t index, ByteView content) const noexcept {

@@ -282,11 +282,13 @@ void throw_corrupt_record(std::string_view what) {
 
 namespace {
 
-/// The header without a carrier, of fields that `put` puts.
+/// The header without a carrier, of fields that `put` puts. Within kFieldsReserve bytes, and those of
+/// `names_bytes`, it is written in one place: no copy of a content key is left behind.
+constexpr std::size_t kFieldsReserve = 256;
 template <typename Put>
-std::string plain_header(const Put& put) {
+std::string plain_header(std::size_t names_bytes, const Put& put) {
   std::string plain;
-  plain.reserve(256);
+  plain.reserve(kFieldsReserve + names_bytes);
   plain.append(kMagic);
   put_fixed<std::uint16_t>(plain, kRecordFormatVersion);
   put_fixed<std::uint16_t>(plain, 0);
@@ -306,7 +308,7 @@ void check_sealed_header(std::string_view sealed_header) {
 
 std::string encode_sealed_record(std::string_view sealed_header, std::string_view sealed_payload) {
   check_sealed_header(sealed_header);
-  std::string out = plain_header([&](std::string& fields) {
+  std::string out = plain_header(sealed_header.size(), [&](std::string& fields) {
     put_varint_field(fields, FieldType::payload_length, sealed_payload.size());
     put_fixed_field(fields, FieldType::payload_crc32c, crc32c(as_bytes(sealed_payload)));
     put_field(fields, FieldType::sealed_header, sealed_header);
@@ -316,7 +318,7 @@ std::string encode_sealed_record(std::string_view sealed_header, std::string_vie
 
 std::string encode_sealed_frames_header(std::string_view sealed_header, std::uint64_t frame_bytes) {
   check_sealed_header(sealed_header);
-  return plain_header([&](std::string& fields) {
+  return plain_header(sealed_header.size(), [&](std::string& fields) {
     put_varint_field(fields, FieldType::frame_bytes, frame_bytes);
     put_field(fields, FieldType::sealed_header, sealed_header);
   });
@@ -324,7 +326,9 @@ std::string encode_sealed_frames_header(std::string_view sealed_header, std::uin
 
 std::string encode_record_header(const ParsedHeader& header) {
   check_encodable(header.header);
-  const std::string plain = plain_header([&](std::string& fields) { put_fields(fields, header); });
+  const RecordHeader& names = header.header;
+  std::string plain = plain_header(names.collection.size() + names.id.size() + names.content_type.size(),
+                                   [&](std::string& fields) { put_fields(fields, header); });
   const std::size_t length = plain.size();
 
   if (header.compression == Compression::none) return plain;

@@ -3,18 +3,23 @@
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
 #include "cold/upload_owner.hpp"
+#include "sealing/framed_record.hpp"
 
 #include <db4/error.hpp>
 
 namespace db4::cold {
 namespace {
 
+constexpr std::size_t kSessionPage = 500;
 constexpr std::uint8_t kSessionFormat = 1;
 /// With an owner, who comes right behind the format: whether a session is a node's is its first nine bytes.
 constexpr std::uint8_t kOwnedFormat = 2;
 constexpr std::uint8_t kHasModified = 1;
 constexpr std::uint8_t kHasIfVersion = 2;
 constexpr std::uint8_t kCompleting = 4;
+constexpr std::uint8_t kHasHeader = 8;  ///< of a sealed record; it stands behind all else
+constexpr std::uint8_t kReseals = 16;
+constexpr std::uint8_t kKnownFlags = kHasModified | kHasIfVersion | kCompleting | kHasHeader | kReseals;
 
 std::int64_t to_us(TimePoint when) { return when.time_since_epoch().count(); }
 TimePoint from_us(std::int64_t us) { return TimePoint{std::chrono::microseconds{us}}; }
@@ -22,6 +27,11 @@ TimePoint from_us(std::int64_t us) { return TimePoint{std::chrono::microseconds{
 [[noreturn]] void damaged() {
   throw Error(ErrorCode::corrupt, "an upload session in the catalogue is damaged",
               "check the disk; the upload can be begun anew");
+}
+
+[[noreturn]] void newer_format() {
+  throw Error(ErrorCode::unsupported, "an upload session has a newer format",
+              "open the store with the newer db4 that wrote it");
 }
 
 std::string beginning_of(std::uint64_t owner) {
@@ -44,6 +54,8 @@ std::string encode(const UploadSession& session) {
   if (session.source_modified) flags |= kHasModified;
   if (session.if_version) flags |= kHasIfVersion;
   if (session.completing) flags |= kCompleting;
+  if (!session.record_header.empty()) flags |= kHasHeader;
+  if (session.reseals) flags |= kReseals;
   out.push_back(static_cast<char>(flags));
   put_fixed(out, to_us(session.created_at));
   put_fixed(out, to_us(session.updated_at));
@@ -59,6 +71,7 @@ std::string encode(const UploadSession& session) {
                                   &session.object, &session.store_upload_id, &session.error}) {
     put_sized(out, *text);
   }
+  if (!session.record_header.empty()) put_sized(out, session.record_header);
   put_fixed(out, crc32c(as_bytes(out)));
   return out;
 }
@@ -69,10 +82,7 @@ UploadSession decode(std::string_view bytes) {
   if (crc32c(as_bytes(content)) != load_fixed<std::uint32_t>(content.data() + content.size())) damaged();
   Reader in(content);
   const auto format = in.fixed<std::uint8_t>();
-  if (format != kSessionFormat && format != kOwnedFormat) {
-    throw Error(ErrorCode::unsupported, "an upload session has a newer format",
-                "open the store with the newer db4 that wrote it");
-  }
+  if (format != kSessionFormat && format != kOwnedFormat) newer_format();
   UploadSession session;
   if (format == kOwnedFormat) {
     session.owner = in.fixed<std::uint64_t>();
@@ -82,6 +92,7 @@ UploadSession decode(std::string_view bytes) {
   if (state > static_cast<std::uint8_t>(MultipartUploadState::failed)) damaged();
   session.state = static_cast<MultipartUploadState>(state);
   const auto flags = in.fixed<std::uint8_t>();
+  if ((flags & ~kKnownFlags) != 0) newer_format();
   session.created_at = from_us(in.fixed<std::int64_t>());
   session.updated_at = from_us(in.fixed<std::int64_t>());
   const auto modified = from_us(in.fixed<std::int64_t>());
@@ -99,6 +110,8 @@ UploadSession decode(std::string_view bytes) {
                             &session.object, &session.store_upload_id, &session.error}) {
     *text = in.sized();
   }
+  if ((flags & kHasHeader) != 0) session.record_header = in.sized();
+  session.reseals = (flags & kReseals) != 0;
   if (!in.done()) damaged();
   return session;
 }
@@ -225,6 +238,25 @@ bool CatalogSessionStore::owns(const std::string& upload_id) const {
   if (!catalog_.shared()) return true;
   const auto value = catalog_.find_upload(upload_id);
   return value && value->starts_with(own_beginning());
+}
+
+UnfinishedUploads count_unfinished_uploads(const catalog::Catalog& catalog, std::uint64_t key) {
+  UnfinishedUploads out;
+  for (std::string after;;) {
+    const auto page = catalog.list_uploads(after, kSessionPage);
+    for (const std::string& value : page) {
+      const UploadSession session = decode(value);
+      after = session.upload_id;
+      if (ended(session)) continue;
+      if (session.record_header.empty()) {
+        ++out.plain;
+        continue;
+      }
+      ++out.sealed;
+      if (sealing::key_of_record(session.record_header) == key) ++out.of_key;
+    }
+    if (page.size() < kSessionPage) return out;
+  }
 }
 
 UploadSession CatalogSessionStore::end_with(catalog::ChangeSet& set, UploadSession session,

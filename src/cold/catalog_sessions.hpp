@@ -7,6 +7,15 @@
 
 namespace db4::cold {
 
+/// What the unfinished uploads of a store need.
+struct UnfinishedUploads {
+  std::uint64_t of_key = 0;  ///< that the key in question has sealed
+  std::uint64_t sealed = 0;  ///< by whatever key
+  std::uint64_t plain = 0;
+};
+/// Reads all sessions.
+UnfinishedUploads count_unfinished_uploads(const catalog::Catalog& catalog, std::uint64_t key = 0);
+
 /// The byte tables are in docs/formats/row.md. Thread-safe.
 ///
 /// Where the catalogue is shared, put() and what concerns receipts throw LostUpload unless the session is

@@ -110,6 +110,8 @@ class ColdStorage::State : private cold::UploadHooks {
   UploadResult resume_upload(std::string_view upload_id, const ByteSource& source,
                              const UploadOptions& options);
   [[nodiscard]] cold::UploadEngine& uploads() noexcept { return uploads_; }
+  /// Of an upload that somebody began; nullopt, too, for what reseal_large does.
+  [[nodiscard]] std::optional<UploadSession> upload_status(std::string_view upload_id);
   UploadCleanup clean_up_uploads(std::chrono::milliseconds age);
   /// Those past cold.upload_expiry, without looking for strangers.
   UploadCleanup expire_uploads() { return uploads_.clean_up(config_.upload_expiry, std::nullopt); }
@@ -139,6 +141,7 @@ class ColdStorage::State : private cold::UploadHooks {
   std::optional<Version> already_document(const UploadSession& session) override;
   void object_ready(UploadSession& session) override;
   void give_up(const UploadSession& session) noexcept override;
+  void drop_reseal(const std::string& upload_id) noexcept;
   [[nodiscard]] detail::BlockRef fetch_framed(const catalog::ColdPlace& place, std::string_view key,
                                               Version version, const CallOptions& call);
   [[nodiscard]] std::optional<detail::BlockRef> small_body(std::string_view key, const catalog::Row& row);

@@ -1,10 +1,12 @@
 // Large documents: written by an upload in parts, as an object of their own in frames.
-#include "base/encoding.hpp"
+//
+// An upload stays as it was begun, sealed or plain, whatever the store does meanwhile: the parts that arrived
+// count. Re-encryption brings it into the other form later.
 #include "catalog/keys.hpp"
 #include "catalog/names.hpp"
-#include "codec/framed_record.hpp"
 #include "cold/cold_state.hpp"
 #include "cold/upload_owner.hpp"
+#include "sealing/framed_record.hpp"
 
 #include <algorithm>
 
@@ -30,69 +32,61 @@ void check_if_version(std::optional<Version> wanted, const std::optional<catalog
 /// The source's bytes as the record that becomes the object: a header, then frames.
 class FramedSource final : public ByteSource::Reader {
  public:
-  FramedSource(ByteSource content, codec::FramedLayout layout)
-      : content_(std::move(content)), layout_(std::move(layout)) {}
+  FramedSource(ByteSource content, sealing::FramedRecord record)
+      : content_(std::move(content)), record_(std::move(record)) {}
 
-  std::uint64_t size() const override { return layout_.record_length(); }
+  std::uint64_t size() const override { return record_.layout().record_length(); }
   std::optional<TimePoint> modified() const override { return content_.modified(); }
 
   void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
-    const std::string_view header = layout_.header();
-    if (offset < header.size()) {
-      const ByteView rest = as_bytes(header.substr(offset));
-      const std::size_t size = std::min(rest.size(), out.size());
-      std::ranges::copy(rest.first(size), out.begin());
-      out = out.subspan(size);
-      offset += size;
-    }
-    const std::uint64_t stride = layout_.frame_bytes() + codec::kFrameChecksumBytes;
-    Bytes buffer;
-    while (!out.empty()) {
-      const std::uint64_t index = (offset - header.size()) / stride;
-      const std::uint64_t skip = (offset - header.size()) % stride;
-      const std::size_t size = read_frame(index, skip, out, buffer);
-      out = out.subspan(size);
-      offset += size;
-    }
+    record_.encode(offset, out, [this](std::uint64_t index, std::span<std::byte> content) {
+      content_.read_at(index * record_.layout().frame_bytes(), content);
+    });
   }
 
  private:
-  /// What of the frame behind `skip` fits; how much that was. Whole frames are read where they are wanted.
-  std::size_t read_frame(std::uint64_t index, std::uint64_t skip, std::span<std::byte> out,
-                         Bytes& buffer) const {
-    const std::uint64_t content = layout_.frame_content(index);
-    const std::uint64_t stored = content + codec::kFrameChecksumBytes;
-    if (skip == 0 && out.size() >= stored) {
-      fill_frame(index, out.first(stored));
-      return stored;
-    }
-    buffer.resize(stored);
-    fill_frame(index, buffer);
-    const std::size_t size = std::min<std::uint64_t>(stored - skip, out.size());
-    std::ranges::copy(ByteView(buffer).subspan(skip, size), out.begin());
-    return size;
-  }
-
-  void fill_frame(std::uint64_t index, std::span<std::byte> out) const {
-    const std::span<std::byte> content = out.first(out.size() - codec::kFrameChecksumBytes);
-    content_.read_at(index * layout_.frame_bytes(), content);
-    const std::uint32_t checksum = layout_.checksum(index, content);
-    std::memcpy(out.data() + content.size(), &checksum, sizeof checksum);
-  }
-
   const ByteSource content_;
-  const codec::FramedLayout layout_;
+  const sealing::FramedRecord record_;
 };
 
-/// The record's header as the session remembers it.
-codec::FramedLayout layout_of(const UploadSession& session) {
-  return {{.collection = session.collection,
-           .id = session.id,
-           .version = session.version,
-           .content_type = session.content_type,
-           .created_at = session.document_created_at,
-           .updated_at = session.created_at},
-          session.size};
+codec::RecordHeader header_of(const UploadSession& session) {
+  return {.collection = session.collection,
+          .id = session.id,
+          .version = session.version,
+          .content_type = session.content_type,
+          .created_at = session.document_created_at,
+          .updated_at = session.created_at};
+}
+
+/// The record as the session remembers it: a sealed one by its header.
+sealing::FramedRecord record_of(const sealing::Sealer& sealer, const UploadSession& session) {
+  if (session.record_header.empty()) {
+    return sealing::FramedRecord(codec::FramedLayout(header_of(session), session.size));
+  }
+  return {sealer,
+          session.record_header,
+          {.collection = session.collection, .id = session.id, .version = session.version}};
+}
+
+/// The same to go on with it.
+sealing::FramedRecord record_to_resume(const sealing::Sealer& sealer, const UploadSession& session) {
+  try {
+    return record_of(sealer, session);
+  } catch (const Error& error) {
+    switch (error.code()) {
+      case ErrorCode::key_unavailable:
+        throw Error(error.code(), "the upload cannot be resumed: " + error.problem(),
+                    "open the store with the key ring and master key that it was begun with, or cancel the "
+                    "key's destruction; else abort this upload and begin another one")
+            .with_upload_id(session.upload_id);
+      case ErrorCode::key_destroyed:
+        throw Error(error.code(), "the upload cannot be resumed: " + error.problem(),
+                    "abort this upload and begin another one")
+            .with_upload_id(session.upload_id);
+      default:
+        throw error.with_upload_id(session.upload_id);
+    }
+  }
 }
 
 /// Progress in bytes of the source instead of the object, which is a little larger.
@@ -129,15 +123,17 @@ UploadResult ColdStorage::State::write_large(std::string_view collection, std::s
   session.document_created_at =
       row && row->live() ? TimePoint{std::chrono::microseconds{row->created_at_us}} : session.created_at;
   session.object = document_object(key, session.version);
-  const codec::FramedLayout layout = layout_of(session);
-  const ByteSource record(std::make_shared<FramedSource>(source, layout));
+  if (sealer_->seals()) {
+    session.record_header = sealing::begin_sealed_frames(*sealer_, header_of(session), session.size);
+  }
+  const ByteSource record(std::make_shared<FramedSource>(source, record_of(*sealer_, session)));
   const UploadOptions scaled = in_source_bytes(options, source.size(), record.size());
   return uploads_.upload(std::move(session), record, scaled);
 }
 
 UploadResult ColdStorage::State::resume_upload(std::string_view upload_id, const ByteSource& source,
                                                const UploadOptions& options) {
-  const auto session = uploads_.status(upload_id);
+  const auto session = upload_status(upload_id);
   if (!session) {
     throw Error(ErrorCode::invalid_argument, "there is no upload \"" + std::string(upload_id) + "\"",
                 "list the uploads to see their ids");
@@ -149,8 +145,16 @@ UploadResult ColdStorage::State::resume_upload(std::string_view upload_id, const
                 "abort this upload and begin another one")
         .with_upload_id(upload_id);
   }
-  const ByteSource record(std::make_shared<FramedSource>(source, layout_of(*session)));
+  if (session->state == MultipartUploadState::completed || session->state == MultipartUploadState::aborted) {
+    return uploads_.resume(upload_id, source, options);  // says so, whatever became of its key
+  }
+  const ByteSource record(std::make_shared<FramedSource>(source, record_to_resume(*sealer_, *session)));
   return uploads_.resume(upload_id, record, in_source_bytes(options, session->size, session->object_size));
+}
+
+std::optional<UploadSession> ColdStorage::State::upload_status(std::string_view upload_id) {
+  auto session = uploads_.status(upload_id);
+  return session && !session->reseals ? std::move(session) : std::nullopt;
 }
 
 UploadCleanup ColdStorage::State::clean_up_uploads(std::chrono::milliseconds age) {
@@ -181,6 +185,7 @@ std::optional<Version> ColdStorage::State::already_document(const UploadSession&
 }
 
 void ColdStorage::State::object_ready(UploadSession& session) {
+  if (session.reseals) return;  // whoever had it sealed names it
   const std::string key = catalog::document_key(session.collection, session.id);
   for (int attempt = 0; attempt < kCommitAttempts; ++attempt) {
     const auto before = catalog_.find(key);
@@ -194,14 +199,17 @@ void ColdStorage::State::object_ready(UploadSession& session) {
     after.updated_at_us = to_us(session.created_at);
     after.placed_at_us = to_us(clock_->now());
     after.content_type = session.content_type;
-    after.cold = catalog::ColdPlace{.object = session.object,
-                                    .offset = 0,
-                                    .length = session.object_size,
-                                    .in_segment = false,
-                                    .framed = true,
-                                    .record_version = after.version == session.version ? 0 : session.version};
+    after.cold = catalog::ColdPlace{
+        .object = session.object,
+        .offset = 0,
+        .length = session.object_size,
+        .in_segment = false,
+        .framed = true,
+        .record_version = after.version == session.version ? 0 : session.version,
+        .key = session.record_header.empty() ? 0 : sealing::key_of_record(session.record_header)};
     const Version version = after.version;
     catalog::ChangeSet set(catalog_);
+    if (after.cold->key == 0 && sealer_->seals()) set.note_plain();  // it was begun before
     set.change(key, before, std::move(after));
     UploadSession done = session;
     done.version = version;
@@ -243,13 +251,18 @@ UploadResult ColdStorage::resume_upload(std::string_view upload_id, const ByteSo
 }
 std::optional<UploadSession> ColdStorage::get_upload_status(std::string_view upload_id) {
   const auto open = state_->hold_open();
-  return state_->uploads().status(upload_id);
+  return state_->upload_status(upload_id);
 }
 std::vector<UploadSession> ColdStorage::list_uploads() {
   const auto open = state_->hold_open();
-  return state_->uploads().list();
+  auto sessions = state_->uploads().list();
+  std::erase_if(sessions, [](const UploadSession& session) { return session.reseals; });
+  return sessions;
 }
-bool ColdStorage::abort_upload(std::string_view upload_id) { return state_->uploads().abort(upload_id); }
+bool ColdStorage::abort_upload(std::string_view upload_id) {
+  const auto session = state_->upload_status(upload_id);
+  return session && state_->uploads().abort(upload_id);
+}
 UploadCleanup ColdStorage::cleanup_expired_uploads(std::chrono::milliseconds age) {
   const auto open = state_->hold_open();
   return state_->clean_up_uploads(age);

@@ -4,8 +4,7 @@
 #include "base/hash.hpp"
 #include "catalog/keys.hpp"
 #include "catalog/names.hpp"
-#include "codec/framed_record.hpp"
-#include "cold/cold_state.hpp"
+#include "cold/framed_reader.hpp"
 
 #include <fcntl.h>
 
@@ -180,49 +179,46 @@ class PiecesAhead {
 
 }  // namespace
 
-/// One framed record in the object store. Thread-safe.
-class ColdStorage::State::FramedReader {
- public:
-  FramedReader(State& state, const catalog::ColdPlace& place, std::string_view key, Version version,
-               const CallOptions& call)
-      : state_(state), object_(place.object), layout_(load(key, place, version, call)) {
-    if (layout_.record_length() != place.length) {
-      throw Error(ErrorCode::corrupt, "the object " + object_ + " says another length than the catalogue",
-                  "check the cold tier, and restore the object from a backup");
-    }
+ColdStorage::State::FramedReader::FramedReader(State& state, const catalog::ColdPlace& place,
+                                               std::string_view key, Version version, const CallOptions& call)
+    : state_(state), object_(place.object), record_(load(key, place, version, call)) {
+  if (record_.layout().record_length() != place.length) {
+    throw Error(ErrorCode::corrupt, "the object " + object_ + " says another length than the catalogue",
+                "check the cold tier, and restore the object from a backup");
   }
-
-  [[nodiscard]] const codec::FramedLayout& layout() const noexcept { return layout_; }
-
-  /// The content of frames [first, last), checked, into `out`, which is exactly as large.
-  void read(std::uint64_t first, std::uint64_t last, std::span<std::byte> out,
-            const CallOptions& call) const {
-    const std::uint64_t begin = layout_.frame_offset(first);
-    const auto stored = get(begin, layout_.frame_offset(last) - begin, call);
-    codec::decode_frames(layout_, first, stored, out);
+  // Who can write to the object store could otherwise put something plain in a sealed document's place.
+  if (place.key != 0 && record_.key() == 0) {
+    throw Error(ErrorCode::corrupt,
+                "the object " + object_ + " is plain, and the catalogue says it is sealed",
+                "check the cold tier, and restore the object from a backup");
   }
+}
 
- private:
-  codec::FramedLayout load(std::string_view key, const catalog::ColdPlace& place, Version version,
-                           const CallOptions& call) const {
-    const Bytes start = get(0, codec::kMaxHeaderBytes, call);
-    return {as_text(start),
-            {.collection = catalog::collection_of(key),
-             .id = catalog::id_of(key),
-             .version = place.record_version != 0 ? place.record_version : version}};
-  }
+void ColdStorage::State::FramedReader::read(std::uint64_t first, std::uint64_t last, std::span<std::byte> out,
+                                            const CallOptions& call) const {
+  const std::uint64_t begin = layout().frame_offset(first);
+  const auto stored = get(begin, layout().frame_offset(last) - begin, call);
+  record_.decode(first, stored, out);
+}
 
-  Bytes get(std::uint64_t offset, std::uint64_t length, const CallOptions& call) const {
-    const auto open = state_.hold_open();
-    auto bytes = state_.objects_->get_range(object_, offset, length, call);
-    if (!bytes) throw_gone();
-    return std::move(*bytes);
-  }
+sealing::FramedRecord ColdStorage::State::FramedReader::load(std::string_view key,
+                                                             const catalog::ColdPlace& place, Version version,
+                                                             const CallOptions& call) const {
+  const Bytes start = get(0, codec::kMaxHeaderBytes, call);
+  return {*state_.sealer_,
+          as_text(start),
+          {.collection = catalog::collection_of(key),
+           .id = catalog::id_of(key),
+           .version = place.record_version != 0 ? place.record_version : version}};
+}
 
-  State& state_;
-  const std::string object_;
-  const codec::FramedLayout layout_;
-};
+Bytes ColdStorage::State::FramedReader::get(std::uint64_t offset, std::uint64_t length,
+                                            const CallOptions& call) const {
+  const auto open = state_.hold_open();
+  auto bytes = state_.objects_->get_range(object_, offset, length, call);
+  if (!bytes) throw_gone();
+  return std::move(*bytes);
+}
 
 detail::BlockRef ColdStorage::State::fetch_framed(const catalog::ColdPlace& place, std::string_view key,
                                                   Version version, const CallOptions& call) {

@@ -103,26 +103,32 @@ SealKey::SealKey(const KeyId& id, KeyView data_key)
         make_hmac_state(extracted, out.first<kHmacStateBytes>());
       }) {}
 
-EncodedContext::EncodedContext(const SealContext& context) {
+EncodedContext::EncodedContext(const SealContext& context, const std::optional<FramePlace>& frame) {
   constexpr unsigned kStoreId = 1;
   constexpr unsigned kCollection = 2;
   constexpr unsigned kId = 4;
   constexpr unsigned kVersion = 8;
   constexpr unsigned kCodec = 16;
+  constexpr unsigned kFrame = 32;
   if (context.store_id.size() > kMaxStoreIdBytes ||
       (context.collection && context.collection->size() > kMaxCollectionBytes) ||
       (context.id && context.id->size() > kMaxIdBytes)) {
     throw Error(ErrorCode::invalid_argument, "a name to be sealed with is too long",
                 "use at most 255 bytes for store and collection, 1,024 for an id");
   }
-  const std::byte present{static_cast<std::uint8_t>(
-      kStoreId | kVersion | kCodec | (context.collection ? kCollection : 0) | (context.id ? kId : 0))};
+  const std::byte present{static_cast<std::uint8_t>(kStoreId | kVersion | kCodec |
+                                                    (context.collection ? kCollection : 0) |
+                                                    (context.id ? kId : 0) | (frame ? kFrame : 0))};
   append(&present, sizeof present);
   append_sized(context.store_id);
   if (context.collection) append_sized(*context.collection);
   if (context.id) append_sized(*context.id);
   append(&context.version, sizeof context.version);
   append(&context.codec, sizeof context.codec);
+  if (!frame) return;
+  const std::byte last{static_cast<std::uint8_t>(frame->last)};
+  append(&frame->index, sizeof frame->index);
+  append(&last, sizeof last);
 }
 
 void EncodedContext::append(const void* from, std::size_t size) noexcept {
@@ -187,18 +193,23 @@ std::uint64_t sealed_size(std::uint64_t plaintext_bytes, Padding padding) noexce
 
 void seal_message(const SealKey& key, const SealContext& context, ByteView plaintext, Padding padding,
                   RandomSource& random, std::span<std::byte> out) {
+  Salt salt{};
+  random.fill(salt);
+  seal_message(key, EncodedContext(context), plaintext, padding, salt, out);
+}
+
+void seal_message(const SealKey& key, const EncodedContext& context, ByteView plaintext, Padding padding,
+                  const Salt& salt, std::span<std::byte> out) {
   if (plaintext.size() > kMaxSealedMessageBytes || out.size() != sealed_size(plaintext.size(), padding)) {
     throw Error(ErrorCode::invalid_argument, "the buffer to seal into, or what to seal, has a wrong size",
                 "give a buffer of sealed_size() bytes, and a message within kMaxSealedMessageBytes");
   }
-  const EncodedContext associated(context);
-  SealedHeader header{.padded = padding != Padding::none};
-  random.fill(header.salt);
+  const SealedHeader header{.padded = padding != Padding::none, .salt = salt};
   WipedArray<kKeyBytes> record_key;
   const auto header_bytes = out.first<kSealedHeaderBytes>();
   make_header_and_key(key, header, header_bytes, record_key);
 
-  const std::array<ByteView, 2> bound{ByteView(header_bytes), associated.bytes()};
+  const std::array<ByteView, 2> bound{ByteView(header_bytes), context.bytes()};
   const std::uint64_t fill = padded_size(plaintext.size(), padding) - plaintext.size();
   if (fill == 0) {
     return aes_gcm_seal(record_key, kMessageNonce, bound, {&plaintext, 1}, out.subspan(kSealedHeaderBytes));
@@ -211,6 +222,11 @@ void seal_message(const SealKey& key, const SealContext& context, ByteView plain
 
 std::size_t open_message(const SealKey& key, const SealContext& context, ByteView sealed,
                          std::span<std::byte> out) {
+  return open_message(key, EncodedContext(context), sealed, out);
+}
+
+std::size_t open_message(const SealKey& key, const EncodedContext& context, ByteView sealed,
+                         std::span<std::byte> out) {
   const SealedHeader header = parse_sealed_header(sealed);
   if (header.kind != SealedKind::message || sealed.size() < kSealOverhead) {
     throw_corrupt("sealed bytes are no whole message");
@@ -220,11 +236,10 @@ std::size_t open_message(const SealKey& key, const SealContext& context, ByteVie
     throw Error(ErrorCode::invalid_argument, "the buffer to open into is too small",
                 "give one as long as what is sealed");
   }
-  const EncodedContext associated(context);
   const ByteView header_bytes = sealed.first(kSealedHeaderBytes);
   WipedArray<kKeyBytes> record_key;
   key_of_header(key, header_bytes, record_key);
-  const std::array<ByteView, 2> bound{header_bytes, associated.bytes()};
+  const std::array<ByteView, 2> bound{header_bytes, context.bytes()};
   if (!aes_gcm_open(record_key, kMessageNonce, bound, sealed.subspan(kSealedHeaderBytes), out.first(size))) {
     throw_corrupt("sealed bytes are damaged, or are another document or version than the one asked for");
   }

@@ -62,16 +62,23 @@ struct SealedHeader {
 /// Reads a header, unchecked by any key yet. Throws corrupt for what is none, unsupported for a newer format.
 SealedHeader parse_sealed_header(ByteView sealed);
 
+/// Which of the messages that belong together one is, and whether it is the last of them.
+struct FramePlace {
+  std::uint64_t index = 0;
+  bool last = false;
+};
+
 /// The context as associated data, in a buffer of its own. Throws invalid_argument for names over their
 /// limits.
 class EncodedContext {
  public:
-  explicit EncodedContext(const SealContext& context);
+  explicit EncodedContext(const SealContext& context, const std::optional<FramePlace>& frame = {});
   [[nodiscard]] ByteView bytes() const noexcept { return {bytes_.data(), size_}; }
 
  private:
-  static constexpr std::size_t kMaxBytes =
-      2 + 3 * sizeof(std::uint32_t) + kMaxStoreIdBytes + kMaxCollectionBytes + kMaxIdBytes + sizeof(Version);
+  static constexpr std::size_t kMaxBytes = 2 + 3 * sizeof(std::uint32_t) + kMaxStoreIdBytes +
+                                           kMaxCollectionBytes + kMaxIdBytes + sizeof(Version) +
+                                           sizeof(std::uint64_t) + 1;
   void append(const void* from, std::size_t size) noexcept;
   void append_sized(std::string_view text);
 
@@ -94,11 +101,19 @@ std::uint64_t sealed_size(std::uint64_t plaintext_bytes, Padding padding) noexce
 void seal_message(const SealKey& key, const SealContext& context, ByteView plaintext, Padding padding,
                   RandomSource& random, std::span<std::byte> out);
 
+/// The same with a salt that the caller made. One that comes twice under one key must come with the same
+/// context and plaintext: it is random, or a pseudorandom function of both.
+using Salt = std::array<std::byte, kSaltBytes>;
+void seal_message(const SealKey& key, const EncodedContext& context, ByteView plaintext, Padding padding,
+                  const Salt& salt, std::span<std::byte> out);
+
 /// Opens into the caller's buffer, which has at least sealed.size() - kSealOverhead bytes; the plaintext's
 /// size. Throws corrupt, with `out` wiped, for whatever was not sealed just so, under this key and with this
 /// context; unsupported for a newer format, invalid_argument for a buffer that is too small. Thread rule:
 /// any.
 std::size_t open_message(const SealKey& key, const SealContext& context, ByteView sealed,
+                         std::span<std::byte> out);
+std::size_t open_message(const SealKey& key, const EncodedContext& context, ByteView sealed,
                          std::span<std::byte> out);
 
 }  // namespace db4::crypto

@@ -36,6 +36,10 @@ OpenedHeader::OpenedHeader(const Sealer& sealer, std::string_view record)
   header_ = codec::parse_record_header(bytes_);
 }
 
+OpenedHeader::~OpenedHeader() {
+  if (key_ != 0) crypto::wipe(std::as_writable_bytes(std::span(bytes_)));
+}
+
 std::string open_record(const Sealer& sealer, std::string_view record) {
   OpenedHeader opened(sealer, record);
   if (opened.key() == 0) return std::string(record);

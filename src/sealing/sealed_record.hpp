@@ -21,6 +21,7 @@ class OpenedHeader {
   OpenedHeader(const Sealer& sealer, std::string_view record);
   OpenedHeader(const OpenedHeader&) = delete;
   OpenedHeader& operator=(const OpenedHeader&) = delete;
+  ~OpenedHeader();  ///< wipes what was opened: there may be a content key in it
 
   /// Of the plain record: its offsets and lengths are not those of the bytes that are stored.
   [[nodiscard]] const codec::ParsedHeader& header() const noexcept { return header_; }

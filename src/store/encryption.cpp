@@ -1,5 +1,6 @@
 #include "store/encryption.hpp"
 
+#include "cold/catalog_sessions.hpp"
 #include "crypto/key_ring_owner.hpp"
 
 #include <db4/error.hpp>
@@ -64,7 +65,11 @@ void Encryption::adopt(catalog::Catalog& catalog, std::function<void()> forget) 
   if (!manager_) return;
   const auto count = [&catalog](std::string_view key_id) {
     const auto id = crypto::key_id_from_text(key_id);
-    return id ? catalog.count_sealed_copies(sealing::number_of(*id)) : 0;
+  const auto count = [&catalog](std::string_view key_id) {
+    const auto id = crypto::key_id_from_text(key_id);
+    if (!id) return std::uint64_t{0};
+    const sealing::KeyNumber key = sealing::number_of(*id);
+    return catalog.count_sealed_copies(key) + cold::count_unfinished_uploads(catalog, key).of_key;
   };
   user_ = manager_->owner().add_user({.count = count, .on_key_gone = std::move(forget)});
 }

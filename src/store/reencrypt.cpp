@@ -69,6 +69,10 @@ class TieredStore::Impl::Reencryption {
   void finish();
   void compact();
   [[nodiscard]] catalog::Catalog& catalog() const { return *store_.catalog_; }
+  /// Since the pass began, or with none under way: it may lie where nobody will look.
+  [[nodiscard]] bool plain_arrived() const {
+    return store_.encryption_.sealer()->seals() && catalog().plain_arrived();
+  }
 
   Impl& store_;
   const ReencryptOptions& options_;
@@ -83,13 +87,16 @@ bool TieredStore::Impl::Reencryption::may_go_on() const {
   if (broken_off_ || options_.stop.stop_requested() || options_.max_documents == 0) return false;
   if (result_.documents == 0) return true;
   return result_.documents < options_.max_documents && result_.bytes < options_.max_bytes &&
-         store_.clock_->monotonic() - started_ < options_.max_duration;
+         // In the coarser unit: no bound at all, in the finer one, would be a negative one.
+         std::chrono::floor<std::chrono::milliseconds>(store_.clock_->monotonic() - started_) <
+             options_.max_duration;
 }
 
 ReencryptResult TieredStore::Impl::Reencryption::run() {
   const sealing::KeyNumber wanted = store_.encryption_.sealer()->wanted_key();
   const auto known = catalog().reencryption();
-  if (known && known->key == wanted && known->done && count_on_others(catalog(), wanted) == 0) {
+  if (known && known->key == wanted && known->done && count_on_others(catalog(), wanted) == 0 &&
+      !plain_arrived()) {
     state_ = *known;
     finish();
     return result_;
@@ -100,13 +107,18 @@ ReencryptResult TieredStore::Impl::Reencryption::run() {
   }
   const bool go_on = known && known->key == wanted && !known->done;
   state_ = go_on ? *known : catalog::Reencryption{.key = wanted, .no_plain = known && known->no_plain};
+  if (state_.after.empty() && plain_arrived()) {
+    state_.no_plain = false;
+    catalog().set_reencryption(state_);
+    catalog().forget_plain_arrived();  // what comes from now on says so again
+  }
   for (;;) {
     if (!may_go_on()) {
       result_.more = true;
       break;
     }
     if (!page()) {
-      state_.done = state_.clean;
+      state_.done = state_.clean && !plain_arrived();
       had_plain_ = wanted != 0 && !state_.no_plain;
       state_.no_plain = wanted != 0 && (state_.no_plain || state_.done);
       state_.after.clear();
@@ -188,7 +200,8 @@ void TieredStore::Impl::Reencryption::finish() {
     catalog().remove_dictionaries();
     // What was plain is in the engine's free space still.
     if (had_plain_) compact();
-  } else {
+  } else if (cold::count_unfinished_uploads(catalog()).sealed == 0) {
+    // An upload that was begun sealed ends so: its keys are needed until then.
     store_.encryption_.forget_keys();
   }
 }
@@ -270,7 +283,7 @@ EncryptionStatus TieredStore::Impl::encryption_status() {
   std::ranges::sort(status.uses, {}, &KeyUse::key_id);
   status.copies_on_old_keys = count_on_others(*catalog_, wanted);
   const auto state = catalog_->reencryption();
-  status.plain_left = status.writes && !(state && state->no_plain);
+  status.plain_left = status.writes && (!(state && state->no_plain) || catalog_->plain_arrived());
   return status;
 }
 

@@ -76,7 +76,11 @@ def context(item):
             present |= bit
             names.append(item[name])
     sized = b"".join(struct.pack("<I", len(name.encode())) + name.encode() for name in names)
-    return bytes([present]) + sized + struct.pack("<QB", item["version"], item["codec"])
+    frame = b""
+    if "frame" in item:
+        present |= 32
+        frame = struct.pack("<QB", *item["frame"])
+    return bytes([present]) + sized + struct.pack("<QB", item["version"], item["codec"]) + frame
 
 
 def padded_length(size):
@@ -129,6 +133,51 @@ def open_stream(item, data_key, sealed):
 
 def open_any(item, data_key, sealed):
     return (open_stream if item["kind"] == "stream" else open_message)(item, data_key, sealed)
+
+
+# -- a large document: docs/formats/large.md --
+
+
+def record_fields(header):
+    """The fields of a record's header, by type, and where what follows it begins."""
+    magic, form, size = struct.unpack_from("<4sHH", header)
+    assert (magic, form) == (b"DB4R", 1)
+    fields, at = {}, 8
+    while at < size - 4:
+        kind, length, shift, at = header[at], 0, 0, at + 1
+        while True:
+            byte, at = header[at], at + 1
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        fields[kind], at = header[at:at + length], at + length
+    return fields, size
+
+
+def open_frames(store_id, data_keys, stored):
+    """The content of a sealed record in frames; every frame is also made again."""
+    outer, size = record_fields(stored)
+    sealed_header = outer[16]
+    item = {"store_id": store_id, "collection": None, "id": None, "version": 0, "codec": 0x20}
+    inner, _ = record_fields(open_message(item, data_keys[sealed_header[8:16]], sealed_header))
+    assert inner[13] == outer[13] and set(outer) == {13, 16}
+    content_key, frame_bytes, length, version = inner[17], *(
+        sum((byte & 127) << 7 * i for i, byte in enumerate(inner[kind])) for kind in (13, 9, 3))
+    salt_key = expand(extract(b"db4 sealed data key", content_key), b"db4 frame salt")
+    count = (length + frame_bytes - 1) // frame_bytes
+    content, at = b"", size
+    for number in range(count):
+        last = number + 1 == count
+        item = {"store_id": store_id, "collection": inner[1].decode(), "id": inner[2].decode(), "version": version,
+                "codec": 0x29, "frame": (number, last), "padded": False}
+        frame = stored[at:at + min(frame_bytes, length - len(content)) + HEADER + TAG]
+        opened = open_message(item, content_key, frame)
+        salt = mac(salt_key, struct.pack("<QB", number, last) + opened)[:24]
+        assert seal_message(item, bytes(8), content_key, opened, salt) == frame, number
+        content, at = content + opened, at + len(frame)
+    assert at == len(stored) and len(content) == length
+    return content
 
 
 # -- the key ring --
@@ -190,6 +239,8 @@ def check_golden():
     assert seal_stream(item, key_id, data_key, text, sealed[16:40], 10) == sealed
     keys, active = open_ring((GOLDEN / "key_ring_v1.bin").read_bytes(), bytes(range(100, 132)))
     assert len(keys) == 2 and active in keys
+    content = bytes((i * 131 + (i >> 8)) & 255 for i in range(2 * 4096 + 100))
+    assert open_frames("store", keys, (GOLDEN / "sealed_frames_v1.bin").read_bytes()) == content
 
 
 def items():
