@@ -5,6 +5,7 @@
 #include "codec/segment.hpp"
 #include "cold/catalog_sessions.hpp"
 #include "cold/dictionaries.hpp"
+#include "cold/key_ring_copies.hpp"
 #include "cold/single_flight.hpp"
 #include "cold/upload_engine.hpp"
 #include "objects/layer_stack.hpp"
@@ -99,6 +100,10 @@ class ColdStorage::State : private cold::UploadHooks {
   }
   [[nodiscard]] std::uint64_t segment_size() const noexcept { return config_.segment_size; }
 
+  /// Where the store keeps its key ring itself: makes sure that cold has a copy of it, and none that is
+  /// older.
+  void keep_key_ring(const CallOptions& call) { key_rings_.keep(store_folder(), call); }
+
   /// Keeps close() waiting while it is held; throws invalid_argument after it. For calls that come past the
   /// store's own gate.
   [[nodiscard]] std::shared_lock<std::shared_mutex> hold_open();
@@ -148,6 +153,8 @@ class ColdStorage::State : private cold::UploadHooks {
   void put_and_verify(const std::string& object, std::string_view bytes, const CallOptions& call);
   [[nodiscard]] detail::BlockRef fetch(const catalog::ColdPlace& place, std::string_view key, Version version,
                                        const CallOptions& call);
+  /// What the names of all its objects begin with.
+  [[nodiscard]] std::string store_folder() const { return config_.prefix + catalog_.store_id() + "/"; }
   [[nodiscard]] std::string document_object(std::string_view key, Version version) const;
   [[nodiscard]] std::string segment_object() const;
   [[nodiscard]] std::string dictionary_object(std::uint32_t id, std::string_view bytes) const;
@@ -176,6 +183,7 @@ class ColdStorage::State : private cold::UploadHooks {
   const std::shared_ptr<RandomSource> random_;
   const ColdConfig config_;
   const std::shared_ptr<sealing::Sealer> sealer_;
+  cold::KeyRingCopies key_rings_;
   cold::SingleFlight<> flights_;
   cold::Dictionaries dictionaries_;
   std::mutex compacting_;

@@ -53,6 +53,7 @@ ColdStorage::State::State(catalog::Catalog& catalog, objects::LayeredStore objec
       random_(std::move(random)),
       config_(std::move(config)),
       sealer_(sealer ? std::move(sealer) : std::make_shared<sealing::Sealer>()),
+      key_rings_(*objects_, sealer_->kept_ring()),
       flights_(clock_),
       dictionaries_(catalog_, config_),
       sessions_(std::make_shared<cold::CatalogSessionStore>(catalog_, clock_)),
@@ -169,6 +170,7 @@ std::string ColdStorage::State::put_segment(std::string_view segment, const Call
 
 void ColdStorage::State::put_and_verify(const std::string& object, std::string_view bytes,
                                         const CallOptions& call) {
+  if (sealer_->seals()) keep_key_ring(call);
   catalog_.announce_object(object, bytes.size());
   if (objects_->put(object, as_bytes(bytes), {.call = call}).verified) return;
   // Verified before any row names it, by reading back what arrived: a put that lied costs a retry, not a

@@ -124,6 +124,7 @@ UploadResult ColdStorage::State::write_large(std::string_view collection, std::s
       row && row->live() ? TimePoint{std::chrono::microseconds{row->created_at_us}} : session.created_at;
   session.object = document_object(key, session.version);
   if (sealer_->seals()) {
+    keep_key_ring({.stop = options.stop});
     session.record_header = sealing::begin_sealed_frames(*sealer_, header_of(session), session.size);
   }
   const ByteSource record(std::make_shared<FramedSource>(source, record_of(*sealer_, session)));
@@ -158,7 +159,7 @@ std::optional<UploadSession> ColdStorage::State::upload_status(std::string_view 
 }
 
 UploadCleanup ColdStorage::State::clean_up_uploads(std::chrono::milliseconds age) {
-  return uploads_.clean_up(age, config_.prefix + catalog_.store_id() + "/");
+  return uploads_.clean_up(age, store_folder());
 }
 
 void ColdStorage::State::before_complete(const UploadSession& session) {

@@ -86,6 +86,7 @@ catalog::ColdPlace ColdStorage::State::reseal_large(std::string_view key, const 
                                    .updated_at = from.layout().updated_at()};
   const std::uint64_t frame_bytes = from.layout().frame_bytes();
   if (sealer_->seals()) {
+    keep_key_ring(call);
     session.record_header = sealing::begin_sealed_frames(*sealer_, header, session.size, frame_bytes);
   }
   const sealing::FramedRecord to =

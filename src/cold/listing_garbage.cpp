@@ -2,6 +2,7 @@
 // collect.
 #include "base/hash.hpp"
 #include "cold/cold_state.hpp"
+#include "cold/key_ring_copies.hpp"
 #include "cold/object_names.hpp"
 
 #include <algorithm>
@@ -83,7 +84,7 @@ ListingGarbageResult ColdStorage::collect_by_listing(const ListingGarbageOptions
 
 std::vector<ObjectInfo> ColdStorage::State::list_own_objects(const ListingGarbageOptions& options,
                                                              ListingGarbageResult& result) {
-  const std::string prefix = config_.prefix + catalog_.store_id() + "/";
+  const std::string prefix = store_folder();
   std::vector<ObjectInfo> found;
   for (std::string after;;) {
     check_stop(options.stop);
@@ -91,7 +92,9 @@ std::vector<ObjectInfo> ColdStorage::State::list_own_objects(const ListingGarbag
     if (page.objects.empty()) return found;
     after = page.objects.back().name;
     for (ObjectInfo& info : page.objects) {
-      if (!is_own_form(std::string_view(info.name).substr(prefix.size()))) {
+      const std::string_view rest = std::string_view(info.name).substr(prefix.size());
+      if (cold::is_key_ring_name(rest)) continue;  // kept and deleted by whoever keeps the key ring
+      if (!is_own_form(rest)) {
         ++result.foreign;
         continue;
       }

@@ -68,24 +68,23 @@ std::string ColdStorage::State::document_object(std::string_view key, Version ve
   std::array<std::byte, 32> digest = sha256(as_bytes(key));
   if (sealer_->seals()) sealer_->random().fill(digest);
   const std::string hash = to_hex(digest);
-  std::string name = config_.prefix + catalog_.store_id() + "/" + hash.substr(0, 2) + "/" + hash + "." +
-                     hex64(version) + "." + hex64(random_->next_u64());
+  std::string name = store_folder() + hash.substr(0, 2) + "/" + hash + "." + hex64(version) + "." +
+                     hex64(random_->next_u64());
   if (config_.readable_names) name += "." + readable(key);
   return name;
 }
 
 std::string ColdStorage::State::segment_object() const {
   const std::string random = hex64(random_->next_u64()) + hex64(random_->next_u64());
-  return config_.prefix + catalog_.store_id() + "/" + random.substr(0, 2) + "/segment." + random;
+  return store_folder() + random.substr(0, 2) + "/segment." + random;
 }
 
 std::string ColdStorage::State::dictionary_object(std::uint32_t id, std::string_view bytes) const {
   // With a digest: a dictionary has no checksum of its own, and whoever rebuilds a catalogue believes it.
   std::string number;
   put_big_endian(number, std::uint64_t{id});
-  return config_.prefix + catalog_.store_id() + "/" + std::string(cold::kDictionaryFolder) +
-         to_hex(as_bytes(number)).substr(8) + "." + to_hex(sha256(as_bytes(bytes))) + "." +
-         hex64(random_->next_u64());
+  return store_folder() + std::string(cold::kDictionaryFolder) + to_hex(as_bytes(number)).substr(8) + "." +
+         to_hex(sha256(as_bytes(bytes))) + "." + hex64(random_->next_u64());
 }
 
 }  // namespace db4

@@ -108,6 +108,7 @@ class EncryptionManager::State final : public crypto::KeySource, public crypto::
   bool keep_in(std::shared_ptr<KeyStore> store) override;
   void initialize(bool may_create) override;
   crypto::RingId ring_id() override;
+  std::uint64_t generation() override;
   Snapshot snapshot() override;
   std::uint64_t add_user(User user) override;
   void remove_user(std::uint64_t number) override;
@@ -158,6 +159,12 @@ crypto::RingId EncryptionManager::State::ring_id() {
   const std::lock_guard lock(mutex_);
   require_initialized();
   return access_.ring().id;
+}
+
+std::uint64_t EncryptionManager::State::generation() {
+  const std::lock_guard lock(mutex_);
+  require_initialized();
+  return access_.ring().generation;
 }
 
 crypto::KeyRingOwner::Snapshot EncryptionManager::State::snapshot() {

@@ -25,6 +25,8 @@ class KeyRingOwner {
   virtual void initialize(bool may_create) = 0;
   virtual RingId ring_id() = 0;
 
+  /// Rises with every change of the ring; as this process knows it. Above 0.
+  virtual std::uint64_t generation() = 0;
   /// The ring as this process knows it.
   struct Snapshot {
     std::uint64_t generation = 0;

@@ -2,6 +2,7 @@
 // sealing: what a store seals and opens, all by one path, between the records of codec and the keys of
 // crypto. Includes base, codec, crypto.
 
+#include "crypto/key_ring_owner.hpp"
 #include "crypto/key_source.hpp"
 #include "sealing/kinds.hpp"
 
@@ -45,6 +46,10 @@ class Sealer {
   void set_store_id(std::string id) { store_id_ = std::move(id); }
   [[nodiscard]] const std::string& store_id() const noexcept { return store_id_; }
 
+  /// The key ring, where the store keeps it and nobody else.
+  void set_kept_ring(crypto::KeyRingOwner* owner) noexcept { kept_ring_ = owner; }
+  [[nodiscard]] crypto::KeyRingOwner* kept_ring() const noexcept { return kept_ring_; }
+
   [[nodiscard]] bool has_keys() const noexcept { return manager_ != nullptr; }
   [[nodiscard]] bool seals() const noexcept { return manager_ != nullptr && writes_; }
   [[nodiscard]] Padding padding() const noexcept { return padding_; }
@@ -85,6 +90,7 @@ class Sealer {
   Padding padding_ = Padding::none;
   std::shared_ptr<RandomSource> random_ = system_random();
   std::string store_id_;
+  crypto::KeyRingOwner* kept_ring_ = nullptr;
 };
 
 /// The key that sealed these bytes, as they say.

@@ -46,7 +46,7 @@ void Encryption::check_mark(bool writes) {
                 "set encryption.master_key, or TieredStoreConfig::encryption");
   }
   crypto::KeyRingOwner& owner = manager_->owner();
-  owner.keep_in(ring_);
+  if (owner.keep_in(ring_)) sealer_->set_kept_ring(&owner);
   // A new ring could not open what is there.
   owner.initialize(/*may_create=*/!mark);
   const crypto::RingId ring = owner.ring_id();
@@ -63,8 +63,6 @@ void Encryption::check_mark(bool writes) {
 void Encryption::adopt(catalog::Catalog& catalog, std::function<void()> forget) {
   ring_->adopt(catalog);
   if (!manager_) return;
-  const auto count = [&catalog](std::string_view key_id) {
-    const auto id = crypto::key_id_from_text(key_id);
   const auto count = [&catalog](std::string_view key_id) {
     const auto id = crypto::key_id_from_text(key_id);
     if (!id) return std::uint64_t{0};

@@ -1,9 +1,11 @@
 // Rebuilding a catalogue from the cold objects alone.
 #include "base/hash.hpp"
 #include "catalog/spaces.hpp"
-#include "codec/framed_record.hpp"
 #include "codec/segment.hpp"
+#include "cold/key_ring_copies.hpp"
 #include "cold/object_names.hpp"
+#include "sealing/framed_record.hpp"
+#include "sealing/sealed_record.hpp"
 #include "store/impl.hpp"
 #include "store/rebuild_target.hpp"
 
@@ -79,13 +81,16 @@ class Rebuilder {
       : config_(config), options_(options), objects_(objects), clock_(std::move(clock)) {
     result_.store_id = options.store_id.empty() ? find_store_id() : options.store_id;
     engine.durability = Durability::process;
+    auto opened = kv::open_engine(config.hot.type, engine);
+    open_keys(*opened);
     catalog_ = std::make_unique<catalog::Catalog>(
-        kv::open_engine(config.hot.type, engine), clock_, random,
+        std::move(opened), clock_, random,
         catalog::CatalogOptions{.durability = Durability::process,
                                 .inline_body_size = config.hot.inline_body_size,
                                 .garbage_grace = std::max<std::chrono::microseconds>(
                                     config.cold.garbage_grace, kOlderCopiesGrace),
                                 .intent_deadline = config.cold.intent_deadline,
+                                .sealer = encryption_->sealer(),
                                 .new_store_id = result_.store_id});
   }
 
@@ -102,7 +107,7 @@ class Rebuilder {
     for (std::string after;;) {
       const ObjectPage page = objects_.list(prefix, after, kListPage, call());
       for (const ObjectInfo& info : page.objects) {
-        if (is_dictionary(info.name, prefix)) continue;
+        if (is_no_document(info.name, prefix)) continue;
         if (ahead.size() >= options_.concurrency) take();
         ahead.push_back(std::async(std::launch::async, [this, info] { return fetch(info); }));
       }
@@ -121,6 +126,7 @@ class Rebuilder {
     result_.documents = totals[catalog::Metric::cold_documents];
     result_.document_bytes = totals[catalog::Metric::cold_bytes];
     catalog_->sync();
+    encryption_->close();
     catalog_->close();
     return std::move(result_);
   }
@@ -163,9 +169,32 @@ class Rebuilder {
         "say which one is meant (store_id)");
   }
 
-  [[nodiscard]] static bool is_dictionary(std::string_view name, std::string_view prefix) {
-    return cold::parse_dictionary_name(name.substr(prefix.size())).has_value();
+  [[nodiscard]] static bool is_no_document(std::string_view name, std::string_view prefix) {
+    const std::string_view rest = name.substr(prefix.size());
+    return cold::parse_dictionary_name(rest).has_value() || cold::is_key_ring_name(rest);
   }
+
+  /// The key ring's copy from cold, where the store kept its ring itself. Throws key_unavailable where the
+  /// master key is missing or wrong.
+  void open_keys(kv::Engine& engine) {
+    const auto ring = cold::find_key_ring(objects_, config_.cold.prefix + result_.store_id + "/", call());
+    if (ring) {
+      catalog::RingStore store(engine);
+      if (!store.replace(std::nullopt, *ring)) {
+        throw Error(ErrorCode::conflict, "the new catalogue has a key ring already", "begin it anew");
+      }
+    }
+    const bool has_keys = config_.encryption || !config_.sealing.master_key.empty();
+    if (ring && !has_keys) {
+      throw Error(ErrorCode::key_unavailable, "the store is encrypted, and no master key is configured",
+                  "set encryption.master_key, or TieredStoreConfig::encryption");
+    }
+    TieredStoreConfig reading = config_;
+    reading.sealing.writes = true;  // else keys are taken to be for nothing, where nothing says otherwise
+    encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
+  }
+
+  [[nodiscard]] const sealing::Sealer& sealer() const { return *encryption_->sealer(); }
 
   void find_dictionaries(const std::string& prefix) {
     const std::string folder = prefix + std::string(cold::kDictionaryFolder);
@@ -261,10 +290,12 @@ class Rebuilder {
   /// The record at `offset` as a row that names it; nullopt, and a doubt, where it is damaged.
   std::optional<Copy> judge(const ObjectInfo& object, std::string_view record, std::uint64_t offset,
                             bool in_segment) {
-    std::string_view collection;
-    std::string_view id;
+    std::string collection;
+    std::string id;
     try {
-      const codec::ParsedHeader header = codec::parse_record_header(record);
+      const sealing::OpenedHeader opened(sealer(), record);
+      const codec::ParsedHeader& header = opened.header();
+      // Copied: for the doubt, which is told when the header is gone.
       collection = header.header.collection;
       id = header.header.id;
       catalog::check_key(collection, id);
@@ -272,9 +303,9 @@ class Rebuilder {
       if (header.frame_bytes != 0) {
         check_large(object, record, header);
       } else {
-        (void)codec::decode_record(record,
-                                   {.collection = collection, .id = id, .version = header.header.version},
-                                   {.dictionaries = &dictionaries_});
+        (void)sealing::decode_record(sealer(), record,
+                                     {.collection = collection, .id = id, .version = header.header.version},
+                                     {.dictionaries = &dictionaries_});
         dictionaries_.note_use(collection, header.dictionary_id, header.header.version);
       }
       catalog::Row& row = copy.row;
@@ -290,9 +321,12 @@ class Rebuilder {
                                     .offset = offset,
                                     .length = header.frame_bytes != 0 ? object.size : record.size(),
                                     .in_segment = in_segment,
-                                    .framed = header.frame_bytes != 0};
+                                    .framed = header.frame_bytes != 0,
+                                    .key = opened.key()};
       return copy;
     } catch (const Error& error) {
+      // Not the copy's fault: with the right keys it can be read.
+      if (error.code() == ErrorCode::key_unavailable) throw;
       ++result_.damaged;
       doubt(object.name, collection, id, "this copy is left out: " + error.problem());
       return std::nullopt;
@@ -301,9 +335,10 @@ class Rebuilder {
 
   void check_large(const ObjectInfo& object, std::string_view start,
                    const codec::ParsedHeader& header) const {
-    const codec::FramedLayout layout(
-        start,
+    const sealing::FramedRecord framed(
+        sealer(), start,
         {.collection = header.header.collection, .id = header.header.id, .version = header.header.version});
+    const codec::FramedLayout& layout = framed.layout();
     if (layout.record_length() != object.size) {
       throw Error(ErrorCode::corrupt, "the object has another length than its header says", "");
     }
@@ -318,7 +353,7 @@ class Rebuilder {
       if (!stored) throw Error(ErrorCode::corrupt, "the object was removed meanwhile", "");
       content.resize(std::min(last * layout.frame_bytes(), layout.content_length()) -
                      first * layout.frame_bytes());
-      codec::decode_frames(layout, first, *stored, content);
+      framed.decode(first, *stored, content);
     }
   }
 
@@ -381,8 +416,12 @@ class Rebuilder {
       if (bytes.size() < codec::kSegmentFooterBytes) throw Error(ErrorCode::corrupt, "it is cut short", "");
       const auto place =
           codec::parse_segment_footer(bytes.substr(bytes.size() - codec::kSegmentFooterBytes), bytes.size());
-      return codec::parse_segment_index(bytes.substr(place.offset, place.length), place);
+      return codec::parse_segment_index(bytes.substr(place.offset, place.length), place,
+                                        [this](std::string_view sealed) {
+                                          return sealer().open(sealing::Kind::segment_index, {}, sealed);
+                                        });
     } catch (const Error& error) {
+      if (error.code() == ErrorCode::key_unavailable) throw;
       doubt(object.name, {}, {},
             "the segment's index cannot be read, its records are taken one by one: " + error.problem());
     }
@@ -435,6 +474,7 @@ class Rebuilder {
   const RebuildOptions& options_;
   ObjectStore& objects_;
   const std::shared_ptr<Clock> clock_;
+  std::unique_ptr<store::Encryption> encryption_;
   std::unique_ptr<catalog::Catalog> catalog_;
   FoundDictionaries dictionaries_;
   RebuildResult result_;

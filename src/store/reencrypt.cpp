@@ -223,8 +223,10 @@ void TieredStore::Impl::maintain_keys(const TieringOptions& options, TieringResu
       encryption()->process_expirations();
       looked_at_keys_ = now;
     }
+    if (!result.stopped_by.empty()) return;
+    cold_.state().keep_key_ring({.stop = options.stop});
     const std::size_t moves = result.promoted + result.demoted;
-    if (!config_.sealing.reencrypt || !result.stopped_by.empty() || moves >= options.max_operations ||
+    if (!config_.sealing.reencrypt || moves >= options.max_operations ||
         result.bytes_moved >= options.max_bytes || result.duration >= options.max_duration) {
       return;
     }

@@ -5,6 +5,7 @@
 #include "support/temporary_folder.hpp"
 #include "support/thread_sanitizer.hpp"
 
+#include <db4/rebuild.hpp>
 #include <db4/storage.hpp>
 
 #include <gmock/gmock.h>
@@ -307,6 +308,112 @@ TEST_P(EncryptionTest, AManagerThatKeepsItsRingInMemoryIsRefused) {
   TieredStoreConfig given = config();
   given.encryption->initialize();
   EXPECT_EQ(error_of([&] { TieredStore(given, Components{.clock = clock_}); }), ErrorCode::invalid_argument);
+}
+
+TEST_P(EncryptionTest, WhoLosesTheHotFolderRebuildsItWithTheMasterKeyAlone) {
+  open();
+  write(0, 60);
+  demote_all();
+  store_->encryption()->rotate_key();
+  write(60, 70);
+  demote(60, 70);
+  const std::string large(3 << 20, 'L');
+  store_->cold_storage().write_large("users", "large", ByteSource::bytes(as_bytes(large)));
+  expected_["large"] = large;
+  close();
+  fs::remove_all(folder_.path() / "hot");
+  fs::remove_all(folder_.path() / "warm");
+
+  encrypted_ = false;
+  EXPECT_EQ(error_of([&] { rebuild_catalog(config(), {}, {.clock = clock_}); }), ErrorCode::key_unavailable);
+  encrypted_ = true;
+  const MasterKey right = std::exchange(master_, generate_master_key());
+  EXPECT_EQ(error_of([&] { rebuild_catalog(config(), {}, {.clock = clock_}); }), ErrorCode::key_unavailable);
+  master_ = right;
+  const RebuildResult result = rebuild_catalog(config(), {.verify_large = true}, {.clock = clock_});
+  EXPECT_EQ(result.documents, expected_.size());
+  EXPECT_EQ(result.doubts_in_all, 0U) << result.doubts.front().what;
+  open();
+  EXPECT_EQ(store_->encryption()->list_keys().size(), 2U);
+  expect_all();
+  const std::string old = store_->encryption()->list_keys().front().id;
+  EXPECT_EQ(error_of([&] { store_->encryption()->schedule_destruction(old); }), ErrorCode::invalid_argument)
+      << "what needs it was counted";
+  EXPECT_EQ(store_->reencrypt().failed, 0U);
+  store_->encryption()->schedule_destruction(old);
+  expect_all();
+}
+
+TEST_P(EncryptionTest, DestroyedKeysAreInNoCopyOfTheRing) {
+  open();
+  write(0, 5);
+  demote(0, 5);
+  const auto rings = [&] {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_.path() / "cold")) {
+      if (entry.path().parent_path().filename() == "keys") names.push_back(entry.path().filename().string());
+    }
+    return names;
+  };
+  const auto first = rings();
+  ASSERT_EQ(first.size(), 1U);
+  const std::string old = store_->encryption()->active_key_id();
+  store_->encryption()->rotate_key();
+  ASSERT_EQ(store_->reencrypt().failed, 0U);
+  store_->encryption()->schedule_destruction(old);
+  clock_->advance(8 * 24h);
+  const TieringResult run = store_->run_tiering();
+  EXPECT_TRUE(run.errors.empty()) << run.errors[0];
+  EXPECT_EQ(store_->encryption()->list_keys().front().state, KeyState::destroyed);
+  const auto last = rings();
+  EXPECT_EQ(last.size(), 1U);
+  EXPECT_NE(last, first);
+  const ListingGarbageResult listed = store_->cold_storage().collect_by_listing();
+  EXPECT_EQ(listed.foreign, 0U);
+  EXPECT_EQ(listed.unnamed_objects, 0U);
+}
+
+TEST_P(EncryptionTest, BytesOfAnotherDocumentOrVersionAreRefused) {
+  open();
+  write(0, 2);
+  demote(0, 2);
+  const auto objects = [&] {
+    std::map<std::string, std::string> out;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_.path() / "cold")) {
+      if (!entry.is_regular_file() || entry.path().parent_path().filename().string().size() != 2) continue;
+      std::ifstream in(entry.path(), std::ios::binary);
+      out[entry.path().string()] = std::string((std::istreambuf_iterator<char>(in)), {});
+    }
+    return out;
+  };
+  const auto put = [](const std::string& path, std::string_view bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  };
+  const auto held = objects();
+  ASSERT_EQ(held.size(), 2U);
+  const auto& [first, first_bytes] = *held.begin();
+  const auto& [second, second_bytes] = *std::next(held.begin());
+  put(first, second_bytes);
+  put(second, first_bytes);
+  EXPECT_EQ(error_of([&] { store_->read("users", "0"); }), ErrorCode::corrupt);
+  EXPECT_EQ(error_of([&] { store_->read("users", "1"); }), ErrorCode::corrupt);
+  put(first, first_bytes);
+  put(second, second_bytes);
+  expect_all();
+
+  // An older version of the same document in the newest one's place.
+  const std::string old = held.contains(first) ? first_bytes : std::string();
+  const std::string id = [&] {
+    put(first, "gone");
+    const bool is_zero = error_of([&] { store_->read("users", "0"); }).has_value();
+    put(first, old);
+    return std::string(is_zero ? "0" : "1");
+  }();
+  store_->write_bytes("users", id, as_bytes("a newer version"), {.tier = StorageTier::cold});
+  for (const auto& [path, bytes] : objects()) {
+    if (!held.contains(path)) put(path, old);
+  }
+  EXPECT_EQ(error_of([&] { store_->read("users", id); }), ErrorCode::corrupt);
 }
 
 TEST_P(EncryptionTest, WritersLoseNothingToAReencryption) {

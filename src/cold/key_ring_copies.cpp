@@ -1,0 +1,101 @@
+#include "cold/key_ring_copies.hpp"
+
+#include "base/encoding.hpp"
+#include "base/hash.hpp"
+#include "cold/object_names.hpp"
+
+#include <db4/error.hpp>
+#include <db4/key_store.hpp>
+
+#include <vector>
+
+namespace db4::cold {
+namespace {
+
+constexpr std::size_t kRingDigits = 32;
+constexpr std::size_t kGenerationDigits = 16;
+constexpr std::size_t kListPage = 100;
+
+std::string name_of(const crypto::RingId& ring, std::uint64_t generation) {
+  std::string number;
+  put_big_endian(number, generation);
+  return std::string(kKeyRingFolder) + to_hex(ring) + "." + to_hex(as_bytes(number));
+}
+
+std::vector<ObjectInfo> list_copies(ObjectStore& objects, const std::string& folder,
+                                    const CallOptions& call) {
+  std::vector<ObjectInfo> out;
+  const std::string prefix = folder + std::string(kKeyRingFolder);
+  for (std::string after;;) {
+    const ObjectPage page = objects.list(prefix, after, kListPage, call);
+    for (const ObjectInfo& info : page.objects) {
+      if (is_key_ring_name(std::string_view(info.name).substr(folder.size()))) out.push_back(info);
+    }
+    if (!page.more || page.objects.empty()) return out;
+    after = page.objects.back().name;
+  }
+}
+
+}  // namespace
+
+bool is_key_ring_name(std::string_view rest) noexcept {
+  if (!rest.starts_with(kKeyRingFolder)) return false;
+  rest.remove_prefix(kKeyRingFolder.size());
+  return rest.size() == kRingDigits + 1 + kGenerationDigits &&
+         is_hex(rest.substr(0, kRingDigits), kRingDigits) && rest[kRingDigits] == '.' &&
+         is_hex(rest.substr(kRingDigits + 1), kGenerationDigits);
+}
+
+void KeyRingCopies::keep(const std::string& folder, const CallOptions& call) {
+  if (owner_ == nullptr || owner_->generation() == kept_.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(mutex_);
+  const crypto::KeyRingOwner::Snapshot ring = owner_->snapshot();
+  if (ring.generation == kept_.load(std::memory_order_relaxed)) return;
+  // A generation is one ring for ever: putting it twice, from two nodes, is putting the same bytes.
+  const std::string name = folder + name_of(owner_->ring_id(), ring.generation);
+  if (!objects_.put(name, as_bytes(ring.bytes), {.call = call}).verified) {
+    const auto arrived = objects_.get(name, kMaxKeyRingBytes, call);
+    if (!arrived || as_text(*arrived) != ring.bytes) {
+      throw Error(ErrorCode::unavailable, "the object store did not give back the copy of the key ring",
+                  "check the cold tier's disk or provider; documents stay where they were");
+    }
+  }
+  remove_older(folder, name, call);
+  kept_.store(ring.generation, std::memory_order_release);
+}
+
+void KeyRingCopies::remove_older(const std::string& folder, const std::string& kept,
+                                 const CallOptions& call) {
+  std::vector<std::string> older;
+  for (const ObjectInfo& copy : list_copies(objects_, folder, call)) {
+    // Of the same ring, which is what names begin with.
+    const std::size_t same = kept.size() - kGenerationDigits;
+    if (copy.name < kept && copy.name.substr(0, same) == kept.substr(0, same)) older.push_back(copy.name);
+  }
+  if (older.empty()) return;
+  const std::vector<RemoveFailure> failures = objects_.remove_many(older, call);
+  if (failures.empty()) return;
+  throw Error(ErrorCode::unavailable,
+              "an older copy of the key ring could not be deleted: " + failures.front().message,
+              "it is tried again; keys that were destroyed are in it until then");
+}
+
+std::optional<std::string> find_key_ring(ObjectStore& objects, const std::string& folder,
+                                         const CallOptions& call) {
+  // There is one, or two where a process died between putting one and deleting the other; of several rings
+  // the one that was put last is the store's.
+  const ObjectInfo* newest = nullptr;
+  const std::vector<ObjectInfo> copies = list_copies(objects, folder, call);
+  for (const ObjectInfo& copy : copies) {
+    if (newest == nullptr || copy.modified > newest->modified ||
+        (copy.modified == newest->modified && copy.name > newest->name)) {
+      newest = &copy;
+    }
+  }
+  if (newest == nullptr) return std::nullopt;
+  const auto bytes = objects.get(newest->name, kMaxKeyRingBytes, call);
+  if (!bytes) return std::nullopt;
+  return std::string(as_text(*bytes));
+}
+
+}  // namespace db4::cold

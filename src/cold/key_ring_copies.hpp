@@ -1,0 +1,51 @@
+#pragma once
+// The key ring of a store, kept in the cold tier too: who loses the hot folder and has the master key can
+// rebuild the catalogue, and read what is in cold. It is wrapped by the master key, so that nothing is given
+// away.
+
+#include "crypto/key_ring_owner.hpp"
+
+#include <db4/object_store.hpp>
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace db4::cold {
+
+/// Under the store's own folder. Before every name of documents and segments or behind it, never among them.
+inline constexpr std::string_view kKeyRingFolder = "keys/";
+
+/// Whether this is the name of a copy, from behind the prefix and the store's id: the ring's id and its
+/// generation, 32 and 16 hex digits.
+bool is_key_ring_name(std::string_view rest) noexcept;
+
+/// Keeps the copy of the newest ring, and no older one: keys that were destroyed must go there too.
+/// Thread-safe.
+class KeyRingCopies {
+ public:
+  /// `folder`: the store's own, with a slash at its end. `owner` null: there is no ring, or its keeper looks
+  /// after it himself.
+  KeyRingCopies(ObjectStore& objects, crypto::KeyRingOwner* owner) noexcept
+      : objects_(objects), owner_(owner) {}
+
+  /// Returns when the ring, as this process knows it, is in cold; to be called before what its keys sealed is
+  /// put there. Costs nothing where it is. Throws what the object store throws.
+  void keep(const std::string& folder, const CallOptions& call);
+
+ private:
+  void remove_older(const std::string& folder, const std::string& kept, const CallOptions& call);
+
+  ObjectStore& objects_;
+  crypto::KeyRingOwner* const owner_;
+  std::mutex mutex_;
+  std::atomic<std::uint64_t> kept_{0};  ///< generation; they begin with 1
+};
+
+/// The newest copy in a store's folder; nullopt where there is none.
+std::optional<std::string> find_key_ring(ObjectStore& objects, const std::string& folder,
+                                         const CallOptions& call);
+
+}  // namespace db4::cold
