@@ -63,25 +63,21 @@ void Encryption::check_mark(bool writes) {
 void Encryption::adopt(catalog::Catalog& catalog, std::function<void()> forget) {
   ring_->adopt(catalog);
   if (!manager_) return;
-  const auto count =
-      [&catalog](std::string_view key_id) {
-        const auto id = crypto::key_id_from_text(key_id);
-        const auto count = [&catalog](std::string_view key_id) {
-          const auto id = crypto::key_id_from_text(key_id);
-          if (!id) return std::uint64_t{0};
-          const sealing::KeyNumber key = sealing::number_of(*id);
-          return catalog.count_sealed_copies(key) + cold::count_unfinished_uploads(catalog)[key];
-        };
-        user_ = manager_->owner().add_user({.count = count, .on_key_gone = std::move(forget)});
-      }
+  const auto count = [&catalog](std::string_view key_id) {
+    const auto id = crypto::key_id_from_text(key_id);
+    if (!id) return std::uint64_t{0};
+    const sealing::KeyNumber key = sealing::number_of(*id);
+    return catalog.count_sealed_copies(key) + cold::count_unfinished_uploads(catalog)[key];
+  };
+  user_ = manager_->owner().add_user({.count = count, .on_key_gone = std::move(forget)});
+}
 
-  void
-  Encryption::close() {
-    if (manager_ && user_ != 0) manager_->owner().remove_user(user_);
-    user_ = 0;
-    ring_->close();
-  }
+void Encryption::close() {
+  if (manager_ && user_ != 0) manager_->owner().remove_user(user_);
+  user_ = 0;
+  ring_->close();
+}
 
-  void Encryption::forget_keys() { ring_->clear_mark(); }
+void Encryption::forget_keys() { ring_->clear_mark(); }
 
 }  // namespace db4::store
