@@ -42,7 +42,7 @@ struct ReencryptResult {
 };
 
 /// How many copies of documents a data key has sealed. A document that is hot and keeps its cold copy counts
-/// twice; so does one of each version that an unfinished upload has.
+/// twice; an unfinished upload counts as one.
 struct KeyUse {
   std::string key_id = {};
   std::uint64_t copies = 0;

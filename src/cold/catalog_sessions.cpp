@@ -240,20 +240,15 @@ bool CatalogSessionStore::owns(const std::string& upload_id) const {
   return value && value->starts_with(own_beginning());
 }
 
-UnfinishedUploads count_unfinished_uploads(const catalog::Catalog& catalog, std::uint64_t key) {
-  UnfinishedUploads out;
+std::map<std::uint64_t, std::uint64_t> count_unfinished_uploads(const catalog::Catalog& catalog) {
+  std::map<std::uint64_t, std::uint64_t> out;
   for (std::string after;;) {
     const auto page = catalog.list_uploads(after, kSessionPage);
     for (const std::string& value : page) {
       const UploadSession session = decode(value);
       after = session.upload_id;
       if (ended(session)) continue;
-      if (session.record_header.empty()) {
-        ++out.plain;
-        continue;
-      }
-      ++out.sealed;
-      if (sealing::key_of_record(session.record_header) == key) ++out.of_key;
+      ++out[session.record_header.empty() ? 0 : sealing::key_of_record(session.record_header)];
     }
     if (page.size() < kSessionPage) return out;
   }

@@ -5,16 +5,12 @@
 
 #include <db4/multipart.hpp>
 
+#include <map>
+
 namespace db4::cold {
 
-/// What the unfinished uploads of a store need.
-struct UnfinishedUploads {
-  std::uint64_t of_key = 0;  ///< that the key in question has sealed
-  std::uint64_t sealed = 0;  ///< by whatever key
-  std::uint64_t plain = 0;
-};
-/// Reads all sessions.
-UnfinishedUploads count_unfinished_uploads(const catalog::Catalog& catalog, std::uint64_t key = 0);
+/// How many unfinished uploads need each data key; under 0 those that are plain. Reads all sessions.
+std::map<std::uint64_t, std::uint64_t> count_unfinished_uploads(const catalog::Catalog& catalog);
 
 /// The byte tables are in docs/formats/row.md. Thread-safe.
 ///

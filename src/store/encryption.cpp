@@ -67,7 +67,7 @@ void Encryption::adopt(catalog::Catalog& catalog, std::function<void()> forget) 
     const auto id = crypto::key_id_from_text(key_id);
     if (!id) return std::uint64_t{0};
     const sealing::KeyNumber key = sealing::number_of(*id);
-    return catalog.count_sealed_copies(key) + cold::count_unfinished_uploads(catalog, key).of_key;
+    return catalog.count_sealed_copies(key) + cold::count_unfinished_uploads(catalog)[key];
   };
   user_ = manager_->owner().add_user({.count = count, .on_key_gone = std::move(forget)});
 }

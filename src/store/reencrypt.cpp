@@ -200,9 +200,11 @@ void TieredStore::Impl::Reencryption::finish() {
     catalog().remove_dictionaries();
     // What was plain is in the engine's free space still.
     if (had_plain_) compact();
-  } else if (cold::count_unfinished_uploads(catalog()).sealed == 0) {
+  } else {
+    auto uploads = cold::count_unfinished_uploads(catalog());
+    uploads.erase(0);
     // An upload that was begun sealed ends so: its keys are needed until then.
-    store_.encryption_.forget_keys();
+    if (uploads.empty()) store_.encryption_.forget_keys();
   }
 }
 
@@ -279,8 +281,11 @@ EncryptionStatus TieredStore::Impl::encryption_status() {
   const sealing::KeyNumber wanted = encryption_.sealer()->wanted_key();
   status.writes = encryption_.sealer()->seals();
   status.active_key_id = encryption()->active_key_id();
-  for (const catalog::SealedCopies& sealed : catalog_->sealed_copies()) {
-    status.uses.push_back({.key_id = sealing::to_text(sealed.key), .copies = sealed.copies});
+  auto copies = cold::count_unfinished_uploads(*catalog_);
+  copies.erase(0);
+  for (const catalog::SealedCopies& sealed : catalog_->sealed_copies()) copies[sealed.key] += sealed.copies;
+  for (const auto& [key, count] : copies) {
+    status.uses.push_back({.key_id = sealing::to_text(key), .copies = count});
   }
   std::ranges::sort(status.uses, {}, &KeyUse::key_id);
   status.copies_on_old_keys = count_on_others(*catalog_, wanted);

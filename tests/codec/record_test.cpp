@@ -167,7 +167,7 @@ TEST(RecordHeaderTest, UnknownOptionalFieldIsSkipped) {
 }
 
 TEST(RecordHeaderTest, UnknownMandatoryFieldIsUnsupported) {
-  for (const std::uint8_t type : {15, 16, 23, 24, 31, 32, 127}) {
+  for (const std::uint8_t type : {15, 18, 23, 24, 31, 32, 127}) {
     const std::string record = resealed_record([&](std::string& header) {
       header.push_back(static_cast<char>(type));
       put_sized(header, "?");

@@ -153,7 +153,7 @@ TEST(SegmentDamageTest, SealedIndexThatPointsElsewhereIsCorrupt) {
 TEST(SegmentDamageTest, NewerFormatAndUnknownFlagsAreUnsupported) {
   EXPECT_EQ(segment_error(forged_segment("1234", index_entry(4), 1, 2)), ErrorCode::unsupported);
   EXPECT_EQ(segment_error(forged_segment("1234", index_entry(4), 1, 0)), ErrorCode::corrupt);
-  EXPECT_EQ(segment_error(forged_segment("1234", index_entry(4), 1, 1, 1)), ErrorCode::unsupported);
+  EXPECT_EQ(segment_error(forged_segment("1234", index_entry(4), 1, 1, 2)), ErrorCode::unsupported);
 }
 
 }  // namespace

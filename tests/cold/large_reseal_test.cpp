@@ -134,6 +134,28 @@ TEST_F(LargeResealTest, WhatAnObjectStoreThatWentAwayKeptIsFreedLater) {
   expect_the_document();
 }
 
+TEST_F(LargeResealTest, AKillAtAnyRequestLeavesTheDocumentAndNothingForLong) {
+  const std::string old = manager_->active_key_id();
+  manager_->rotate_key();
+  for (const auto& [operation, n] :
+       std::vector<std::pair<ObjectOperation, int>>{{ObjectOperation::begin_multipart, 1},
+                                                    {ObjectOperation::put_part, 2},
+                                                    {ObjectOperation::complete_multipart, 1},
+                                                    {ObjectOperation::list_multipart, 1}}) {
+    die_at(operation, n);
+    EXPECT_THROW(store_->reencrypt_document("videos", "v"), std::runtime_error) << to_string(operation);
+    open_after_death();
+    EXPECT_EQ(key_id(), old);
+    expect_the_document();
+    clock_->advance(8 * 24h);
+    EXPECT_EQ(cold().cleanup_expired_uploads(7 * 24h).failed, 0U);
+    expect_nothing_left();
+    expect_the_document();
+  }
+  EXPECT_TRUE(store_->reencrypt_document("videos", "v"));
+  expect_the_document();
+}
+
 TEST_F(LargeResealTest, AStopEndsItAndLeavesNothing) {
   manager_->rotate_key();
   std::stop_source stop;

@@ -11,7 +11,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <fstream>
+#include <stdexcept>
 
 namespace db4::testing {
 
@@ -50,6 +52,17 @@ class SealedLargeTest : public ::testing::Test {
     faulty_->fail_nth(ObjectOperation::put_part, 4, FaultPoint::before);
     EXPECT_EQ(error_of([&] { write(content, {.concurrency = 1, .upload_id = upload_id}); }).upload_id(),
               upload_id);
+  }
+  /// It ends as a killed process does: at its n-th request of that kind, and nothing is said any more.
+  void die_at(ObjectOperation operation, int n) {
+    auto left = std::make_shared<std::atomic<int>>(n);
+    faulty_->set_hook([left, operation](ObjectOperation now, std::string_view) {
+      if (now == operation && --*left == 0) throw std::runtime_error("killed");
+    });
+  }
+  void open_after_death() {
+    faulty_->set_hook({});
+    open();
   }
   Bytes read(ByteRange range = {}, std::string_view id = "v") {
     Bytes out;

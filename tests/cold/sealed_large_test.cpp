@@ -199,6 +199,22 @@ TEST_F(SealedLargeTest, ResumesInAStoreThatWasOpenedAnew) {
   expect_nothing_left();
 }
 
+TEST_F(SealedLargeTest, ResumesAfterAKillAtAnyRequest) {
+  for (const auto& [operation, n] :
+       std::vector<std::pair<ObjectOperation, int>>{{ObjectOperation::begin_multipart, 1},
+                                                    {ObjectOperation::put_part, 1},
+                                                    {ObjectOperation::put_part, 5},
+                                                    {ObjectOperation::complete_multipart, 1}}) {
+    const std::string id = std::string(to_string(operation)) + std::to_string(n);
+    die_at(operation, n);
+    EXPECT_THROW(write(content_, {.concurrency = 1, .upload_id = id}), std::runtime_error);
+    open_after_death();
+    cold().resume_upload(id, ByteSource::bytes(content_));
+    EXPECT_TRUE(read() == content_) << id;
+    expect_nothing_left();
+  }
+}
+
 /// The process was killed when the part had arrived and was not noted: by its digest, the same bytes again.
 TEST_F(SealedLargeTest, APartThatArrivedUnnotedIsNotSentAgain) {
   faulty_->fail_nth(ObjectOperation::put_part, 4, FaultPoint::after);
@@ -241,6 +257,10 @@ TEST_F(SealedLargeTest, AKeyThatAnUnfinishedUploadNeedsIsNotDestroyed) {
   manager_->rotate_key();
   EXPECT_EQ(store_->reencrypt().failed, 0U);
   EXPECT_EQ(error_of([&] { manager_->schedule_destruction(old); }).code(), ErrorCode::invalid_argument);
+  const auto uses = store_->encryption_status().uses;
+  const auto use = std::ranges::find(uses, old, &KeyUse::key_id);
+  ASSERT_NE(use, uses.end());
+  EXPECT_EQ(use->copies, 1U);
   EXPECT_TRUE(cold().abort_upload("up"));
   EXPECT_NO_THROW(manager_->schedule_destruction(old));
 }

@@ -45,6 +45,11 @@ class SharedUploadTest : public ::testing::Test {
   [[nodiscard]] Node open() const {
     Node node;
     node.objects = std::make_shared<FaultObjectStore>(objects_, 1, node.clock);
+    std::shared_ptr<EncryptionManager> encryption;
+    if (keys_) {
+      encryption = std::make_shared<EncryptionManager>(
+          EncryptionConfig{.master_key = master_, .key_store = keys_}, node.clock);
+    }
     node.store = std::make_unique<TieredStore>(
         TieredStoreConfig{.hot = {.type = HotType::postgres,
                                   .durability = Durability::process,
@@ -52,7 +57,8 @@ class SharedUploadTest : public ::testing::Test {
                                   .schema = schema_,
                                   .follow_server_clock = false},
                           .cold = {.compression = Compression::none, .max_attempts = 1},
-                          .tiering = {.promote_on_read = PromoteOnRead::never, .interval = 0ms}},
+                          .tiering = {.promote_on_read = PromoteOnRead::never, .interval = 0ms},
+                          .encryption = encryption},
         Components{.clock = node.clock, .object_store = node.objects, .bare_object_store = true});
     return node;
   }
@@ -115,6 +121,8 @@ class SharedUploadTest : public ::testing::Test {
   const std::string schema_ = PostgresServer::new_schema();
   const Bytes content_ = content_of(kSize);
   const std::shared_ptr<ObjectStore> objects_ = make_memory_object_store();
+  const MasterKey master_ = generate_master_key();
+  std::shared_ptr<KeyStore> keys_;  ///< of nodes that are opened from now on: the store is encrypted
 };
 
 TEST_F(SharedUploadTest, AnUploadIsTheNodesThatSendsItForAsLongAsThatLives) {
@@ -402,6 +410,44 @@ TEST_F(SharedUploadTest, ASessionWithoutAnOwnerIsReadAndResumed) {
   EXPECT_EQ(b.cold().get_upload_status("up")->owner, 0U);
   EXPECT_EQ(resume(b).version, 1U);
   expect_whole(b);
+}
+
+TEST_F(SharedUploadTest, AnotherNodeGoesOnWithASealedUploadUnderItsKey) {
+  keys_ = std::make_shared<InMemoryKeyStore>();
+  const Node a = open();
+  const Node b = open();
+  die_at(a, ObjectOperation::put_part, 4);
+  EXPECT_THROW((void)write(a), std::runtime_error);
+  outlive_lease(b);
+  const std::uint64_t before = b.objects->count(ObjectOperation::put_part);
+  const UploadResult result = resume(b);
+  EXPECT_EQ(b.objects->count(ObjectOperation::put_part) - before, result.parts - 3);
+  EXPECT_TRUE(read(b) == content_);
+  EXPECT_TRUE(read(a) == content_);
+  EXPECT_NE(b.store->explain("videos", "v")->key_id, "");
+  EXPECT_TRUE(objects_->list_multipart("", {}, 10).uploads.empty());
+}
+
+/// Another node looks after what a node that died in a re-encryption left at the object store.
+TEST_F(SharedUploadTest, WhatADeadNodeSealedAnewInPartIsFreed) {
+  keys_ = std::make_shared<InMemoryKeyStore>();
+  const Node a = open();
+  const Node b = open();
+  (void)b.cold().write_large("videos", "v", ByteSource::bytes(content_));
+  EncryptionManager manager({.master_key = master_, .key_store = keys_}, a.clock);
+  manager.initialize();
+  manager.rotate_key();
+  a.clock->advance(2min);  // and the node reads the ring again
+  die_at(a, ObjectOperation::put_part, 1);
+  EXPECT_THROW((void)a.store->reencrypt_document("videos", "v"), std::runtime_error);
+  EXPECT_EQ(objects_->list_multipart("", {}, 10).uploads.size(), 1U);
+  b.clock->advance(8 * 24h);
+  b.store->run_tiering();
+  EXPECT_TRUE(objects_->list_multipart("", {}, 10).uploads.empty());
+  b.clock->advance(2 * 24h);
+  b.store->run_tiering();
+  EXPECT_EQ(objects_->list("", "", 10).objects.size(), 1U);
+  EXPECT_TRUE(read(b) == content_);
 }
 
 }  // namespace
