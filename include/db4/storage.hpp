@@ -41,6 +41,7 @@
 #include <db4/tiered_store.hpp>
 #include <db4/tiering.hpp>
 #include <db4/types.hpp>
+#include <db4/vault_key_service.hpp>
 #include <db4/version.hpp>
 #include <db4/warm_cache.hpp>
 #include <db4/warm_storage.hpp>
