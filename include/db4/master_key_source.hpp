@@ -18,8 +18,7 @@ namespace db4 {
 /// | `passphrase-file:PATH` | a passphrase in a file, under the same rules of who may read it |
 /// | `passphrase-env:NAME` | a passphrase in an environment variable |
 /// | `passphrase-fd:NUMBER` | a passphrase, read from an open descriptor up to its end |
-/// | `vault:KEY`, `vault:MOUNT/KEY` | kept by Vault (<db4/vault_key_service.hpp>); MOUNT is `transit` where
-/// left out |
+/// | `vault:KEY`, `vault:MOUNT/KEY` | kept by Vault (make_vault_key_service); MOUNT is else `transit` |
 ///
 /// For Vault the rest is in the environment, as its own client has it: VAULT_ADDR (https://127.0.0.1:8200),
 /// VAULT_TOKEN or VAULT_TOKEN_FILE (the path of a file that holds it), VAULT_NAMESPACE, VAULT_CACERT. It is
