@@ -21,7 +21,10 @@ namespace db4::testing {
 /// What the service keeps. Thread-safe.
 class ServiceKeys {
  public:
+  using Version = std::array<std::byte, crypto::kKeyBytes>;
   ServiceKeys() { rotate(); }
+  /// With that one first: for services of several processes.
+  explicit ServiceKeys(const Version& first) : versions_{first} {}
   void rotate() {
     const std::lock_guard lock(mutex_);
     system_random()->fill(versions_.emplace_back());
@@ -72,7 +75,7 @@ class ServiceKeys {
 
   const std::string kPrefix = "memory:v";
   std::mutex mutex_;
-  std::vector<std::array<std::byte, crypto::kKeyBytes>> versions_;
+  std::vector<Version> versions_;
   std::size_t oldest_ = 1;
 };
 

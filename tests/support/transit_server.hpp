@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -58,7 +59,7 @@ class TransitServer {
 
   ScriptedReply respond(const ScriptedRequest& request);
   ScriptedReply operate(const std::string& operation, Key& key, const std::string& body);
-  static std::string encrypt(const Key& key, const std::string& plaintext);
+  std::string encrypt(const Key& key, const std::string& plaintext);
   /// The plaintext, or Vault's words.
   static std::optional<std::string> decrypt(const Key& key, const std::string& ciphertext,
                                             std::string& error);
@@ -70,6 +71,7 @@ class TransitServer {
   std::map<std::string, Key> keys_;
   std::vector<std::string> forbidden_;
   bool sealed_ = false;
+  std::uint64_t nonces_ = 0;
   std::size_t failures_ = 0;
   ScriptedReply failure_;
   ScriptedServer::Responder filter_;
