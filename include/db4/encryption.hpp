@@ -114,6 +114,7 @@ class KeyRingOwner;
 /// compare-and-swap of the ring, made anew where another was faster; a key id that is not known makes a
 /// manager read the ring again. Every call but the constructor throws what the key store throws, and
 ///
+/// * what its key service throws, where it is asked (KeyService);
 /// * invalid_argument before initialize(), or for an argument that is none;
 /// * key_unavailable where the master key is missing or is not the ring's (any more), where the ring is gone,
 /// or the
@@ -132,7 +133,9 @@ class DB4_API EncryptionManager {
   EncryptionManager& operator=(const EncryptionManager&) = delete;
 
   /// Reads the key ring and unwraps its keys, or makes a ring with one active key. A missing or wrong master
-  /// key is key_unavailable, and nothing was written. May be called again: it then does nothing.
+  /// key is key_unavailable, and nothing was written. A key service is asked here, once (twice for a new
+  /// ring), and later only where another process has put the ring under another master key. May be called
+  /// again: it then does nothing.
   void initialize();
 
   /// Makes a new active key; the one before becomes decrypt_only, or pending_destruction. Throws
@@ -157,6 +160,10 @@ class DB4_API EncryptionManager {
   /// Wraps all data keys by another master key. Documents need not be touched. From then on the old one is
   /// refused: give the new one to all processes that share the ring. One step: killed in between, one of the
   /// two holds; so it is where this throws unavailable, and then a new manager with either tells which.
+  ///
+  /// A key, a passphrase and a key service take each other's place in any order. With the key service that
+  /// the ring is under already, the service wraps the ring's key anew, by its newest version
+  /// (KeyService::rewrap); the data keys stay as they are, and other processes need no news.
   void rewrap(const MasterKey& new_master_key);
 
   /// How long the sealed bytes will be: known without sealing.

@@ -22,9 +22,10 @@ struct PassphraseCost {
   std::uint32_t passes = 3;                   ///< 1 to 64
 };
 
-/// A key of 256 bits, or a passphrase that one is made of. Its bytes are locked in memory and left out of
-/// core dumps where the system allows, and wiped with the last copy; streamed, it is `***` (nothing where
-/// there is none). Whoever loses it loses everything sealed below it.
+/// A key of 256 bits, a passphrase that one is made of, or a service that keeps one (<db4/key_service.hpp>).
+/// Its bytes are locked in memory and left out of core dumps where the system allows, and wiped with the last
+/// copy; streamed, it is `***` (nothing where there is none). Whoever loses it loses everything sealed below
+/// it.
 ///
 ///     config.master_key = db4::master_key_from_file("keys/master");
 ///
@@ -74,7 +75,8 @@ DB4_API MasterKey master_key_from_descriptor(int descriptor);
 /// range.
 DB4_API MasterKey master_key_from_passphrase(const Secret& passphrase, PassphraseCost cost = {});
 
-/// The key as text, to be kept in a safe place. Throws invalid_argument for none, and for a passphrase.
+/// The key as text, to be kept in a safe place. Throws invalid_argument for none, for a passphrase and
+/// for a key service's.
 DB4_API Secret reveal_master_key(const MasterKey& key);
 
 /// Writes the key as text into a new file that only this user may read, and syncs it. Throws conflict where

@@ -18,6 +18,11 @@ namespace db4 {
 /// | `passphrase-file:PATH` | a passphrase in a file, under the same rules of who may read it |
 /// | `passphrase-env:NAME` | a passphrase in an environment variable |
 /// | `passphrase-fd:NUMBER` | a passphrase, read from an open descriptor up to its end |
+/// | `vault:KEY`, `vault:MOUNT/KEY` | kept by Vault (make_vault_key_service); MOUNT is else `transit` |
+///
+/// For Vault the rest is in the environment, as its own client has it: VAULT_ADDR (https://127.0.0.1:8200),
+/// VAULT_TOKEN or VAULT_TOKEN_FILE (the path of a file that holds it), VAULT_NAMESPACE, VAULT_CACERT. It is
+/// asked when the key ring is opened, not here.
 ///
 /// One line break at the end of a passphrase is left out; all else belongs to it. A new key ring under one
 /// gets the default PassphraseCost. Each call reads anew: a descriptor has nothing left for a second one.
@@ -25,7 +30,7 @@ namespace db4 {
 /// Throws invalid_argument for another text, and for one that holds something that looks like a key itself;
 /// neither is repeated in the message. Else what the functions of <db4/master_key.hpp> throw: key_unavailable
 /// where there is nothing, permission_denied where others may read the file, invalid_argument where something
-/// else is in there.
+/// else is in there; and what make_vault_key_service throws.
 DB4_API MasterKey master_key_from_source(const std::string& source);
 
 }  // namespace db4

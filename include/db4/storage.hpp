@@ -16,6 +16,7 @@
 #include <db4/invalidation.hpp>
 #include <db4/invalidation_event.hpp>
 #include <db4/json_check.hpp>
+#include <db4/key_service.hpp>
 #include <db4/key_store.hpp>
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
@@ -40,6 +41,7 @@
 #include <db4/tiered_store.hpp>
 #include <db4/tiering.hpp>
 #include <db4/types.hpp>
+#include <db4/vault_key_service.hpp>
 #include <db4/version.hpp>
 #include <db4/warm_cache.hpp>
 #include <db4/warm_storage.hpp>

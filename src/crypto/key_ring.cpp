@@ -12,8 +12,6 @@ namespace {
 
 constexpr std::string_view kMagic = "DB4K";
 constexpr std::uint8_t kFormat = 1;
-constexpr std::uint8_t kByKey = 1;
-constexpr std::uint8_t kByPassphrase = 2;
 constexpr std::string_view kWrapLabel = "db4 wrapped data key";
 
 [[noreturn]] void throw_corrupt(std::string problem) {
@@ -79,6 +77,20 @@ PassphraseParameters read_passphrase(Reader& in) {
   return parameters;
 }
 
+/// Only a ring under a key service has this field, so that others stay what they were, byte for byte.
+void put_wrapped_master(std::string& out, const std::string& wrapped) {
+  put_fixed(out, static_cast<std::uint16_t>(wrapped.size()));
+  out.append(wrapped);
+}
+
+std::string read_wrapped_master(Reader& in) {
+  const auto size = in.fixed<std::uint16_t>();
+  std::string wrapped(in.bytes(size));
+  if (in.ok() && (size == 0 || size > kMaxWrappedKeyBytes))
+    throw_corrupt("a key ring has a wrapped master key of a size out of range");
+  return wrapped;
+}
+
 void check_keys(const KeyRing& ring) {
   std::set<KeyId> ids;
   for (const RingKey& key : ring.keys) ids.insert(key.id);
@@ -105,7 +117,17 @@ auto& active_in(Ring& ring) {
   return *std::ranges::find(ring.keys, KeyState::active, &RingKey::state);  // check_keys saw to it
 }
 
+bool is_known(std::uint8_t kind) {
+  return kind >= static_cast<std::uint8_t>(MasterKeyKind::key) &&
+         kind <= static_cast<std::uint8_t>(MasterKeyKind::service);
+}
+
 }  // namespace
+
+MasterKeyKind master_kind(const KeyRing& ring) noexcept {
+  if (!ring.wrapped_master.empty()) return MasterKeyKind::service;
+  return ring.passphrase ? MasterKeyKind::passphrase : MasterKeyKind::key;
+}
 
 RingKey* find_key(KeyRing& ring, const KeyId& id) noexcept { return find_in(ring, id); }
 const RingKey* find_key(const KeyRing& ring, const KeyId& id) noexcept { return find_in(ring, id); }
@@ -115,13 +137,14 @@ const RingKey& active_key(const KeyRing& ring) { return active_in(ring); }
 std::string encode_key_ring(const KeyRing& ring, const RingKeys& keys) {
   std::string out(kMagic);
   out.push_back(static_cast<char>(kFormat));
-  out.push_back(static_cast<char>(ring.passphrase ? kByPassphrase : kByKey));
+  out.push_back(static_cast<char>(master_kind(ring)));
   put_fixed(out, static_cast<std::uint16_t>(ring.keys.size()));
   put_array(out, ring.id);
   put_fixed(out, ring.generation);
   put_passphrase(out,
                  ring.passphrase.value_or(PassphraseParameters{.cost = {.memory_bytes = 0, .passes = 0}}));
   put_array(out, ring.master_check);
+  if (master_kind(ring) == MasterKeyKind::service) put_wrapped_master(out, ring.wrapped_master);
   for (const RingKey& key : ring.keys) put_key(out, key);
   std::array<std::byte, kHashBytes> tag{};
   const ByteView all = as_bytes(out);
@@ -135,7 +158,7 @@ KeyRing parse_key_ring(std::string_view bytes) {
   if (in.bytes(kMagic.size()) != kMagic) throw_corrupt("these bytes are no key ring");
   const auto format = in.fixed<std::uint8_t>();
   const auto master = in.fixed<std::uint8_t>();
-  if (in.ok() && (format != kFormat || (master != kByKey && master != kByPassphrase))) {
+  if (in.ok() && (format != kFormat || !is_known(master))) {
     throw Error(ErrorCode::unsupported, "the key ring is of a newer format",
                 "use the release of db4 that wrote it");
   }
@@ -144,12 +167,14 @@ KeyRing parse_key_ring(std::string_view bytes) {
   read_array(in, ring.id);
   ring.generation = in.fixed<std::uint64_t>();
   const PassphraseParameters parameters = read_passphrase(in);
-  if (master == kByPassphrase) {
+  const auto kind = static_cast<MasterKeyKind>(master);
+  if (kind == MasterKeyKind::passphrase) {
     if (in.ok() && !is_legal(parameters.cost))
       throw_corrupt("a key ring wants a passphrase of a cost out of range");
     ring.passphrase = parameters;
   }
   read_array(in, ring.master_check);
+  if (kind == MasterKeyKind::service) ring.wrapped_master = read_wrapped_master(in);
   for (std::size_t i = 0; i < count && in.ok(); ++i) ring.keys.push_back(read_key(in));
   std::ignore = in.bytes(kHashBytes);
   if (!in.done() || count > kMaxKeys) throw_corrupt("a key ring is cut short, extended or damaged");

@@ -32,10 +32,14 @@ struct RingKey {
 struct KeyRing {
   RingId id{};
   std::uint64_t generation = 0;                         ///< rises with every change
-  std::optional<PassphraseParameters> passphrase = {};  ///< nullopt: the master key is a key
+  std::optional<PassphraseParameters> passphrase = {};  ///< nullopt: the master key is no passphrase
+  std::string wrapped_master = {};  ///< as a key service gave it; empty: the master key is no service's
   std::array<std::byte, kHashBytes> master_check{};
   std::vector<RingKey> keys = {};  ///< oldest first; exactly one is active
 };
+
+/// What the ring's master key is.
+MasterKeyKind master_kind(const KeyRing& ring) noexcept;
 
 /// nullptr where there is none.
 RingKey* find_key(KeyRing& ring, const KeyId& id) noexcept;

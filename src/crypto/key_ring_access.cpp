@@ -1,6 +1,7 @@
 #include "crypto/key_ring_access.hpp"
 
 #include "crypto/key_lifecycle.hpp"
+#include "crypto/service_key.hpp"
 
 #include <db4/error.hpp>
 
@@ -30,6 +31,40 @@ std::optional<PassphraseParameters> new_parameters(const MasterKey& master, Rand
   return parameters;
 }
 
+/// What a ring comes under.
+struct NewMaster {
+  std::optional<PassphraseParameters> passphrase = {};
+  std::string wrapped = {};
+  std::shared_ptr<const RingKeys> keys;
+};
+
+NewMaster make_master(const MasterKey& master, const RingId& ring, RandomSource& random) {
+  if (KeyService* const service = master.state()->service()) {
+    ServiceKey made = make_service_key(*service, ring, random);
+    return {.wrapped = std::move(made.wrapped), .keys = std::move(made.keys)};
+  }
+  NewMaster made{.passphrase = new_parameters(master, random), .keys = {}};
+  made.keys = std::make_shared<const RingKeys>(*master.state(), ring, made.passphrase);
+  return made;
+}
+
+/// What the service makes of what the ring carries; nullopt where it does not know that: it is another
+/// service or another key of it, or has put that version away.
+std::optional<ServiceKey> rewrap_by_same_service(const MasterKey& master, const KeyRing& ring) {
+  KeyService* const service = master.state()->service();
+  if (service == nullptr || master_kind(ring) != MasterKeyKind::service) return std::nullopt;
+  try {
+    return rewrap_service_key(*service, ring.wrapped_master, ring.id);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::key_unavailable) throw;
+    return std::nullopt;
+  }
+}
+
+[[noreturn]] void throw_busy() {
+  throw Error(ErrorCode::unavailable, "others change the key ring without a pause", "repeat later");
+}
+
 }  // namespace
 
 KeyRingAccess::KeyRingAccess(MasterKey master, std::shared_ptr<KeyStore> store,
@@ -50,11 +85,12 @@ bool KeyRingAccess::open() {
 bool KeyRingAccess::create(const std::function<void(KeyRing&, const RingKeys&)>& fill) {
   require_master(master_);
   KeyRing ring = make_key_ring(*random_);
-  ring.passphrase = new_parameters(master_, *random_);
-  auto keys = keys_of(ring);
-  ring.master_check = keys->check();
-  fill(ring, *keys);
-  return replace(std::nullopt, std::move(ring), std::move(keys));
+  NewMaster made = make_master(master_, ring.id, *random_);
+  ring.passphrase = made.passphrase;
+  ring.wrapped_master = std::move(made.wrapped);
+  ring.master_check = made.keys->check();
+  fill(ring, *made.keys);
+  return replace(std::nullopt, std::move(ring), std::move(made.keys));
 }
 
 void KeyRingAccess::reload() {
@@ -77,24 +113,47 @@ void KeyRingAccess::change(const Change& apply) {
     if (!apply(ring, *keys_)) return;
     if (replace(bytes_, std::move(ring), keys_)) return;
   }
-  throw Error(ErrorCode::unavailable, "others change the key ring without a pause", "repeat later");
+  throw_busy();
 }
 
 void KeyRingAccess::rewrap(const MasterKey& master) {
   require_master(master);
-  const auto parameters = new_parameters(master, *random_);
-  const auto keys = std::make_shared<const RingKeys>(*master.state(), ring_.id, parameters);
+  if (rewrap_in_service(master)) return;
+  const NewMaster made = make_master(master, ring_.id, *random_);
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     reload();
     KeyRing ring = ring_;
-    rewrap_keys(ring, *keys_, *keys, *random_);
-    ring.passphrase = parameters;
-    if (replace(bytes_, std::move(ring), keys)) {
+    rewrap_keys(ring, *keys_, *made.keys, *random_);
+    ring.passphrase = made.passphrase;
+    ring.wrapped_master = made.wrapped;
+    if (replace(bytes_, std::move(ring), made.keys)) {
       master_ = master;
       return;
     }
   }
-  throw Error(ErrorCode::unavailable, "others change the key ring without a pause", "repeat later");
+  throw_busy();
+}
+
+// The key that the service wraps stays, and with it every wrapped data key: other processes go on without
+// asking the service.
+bool KeyRingAccess::rewrap_in_service(const MasterKey& master) {
+  std::string before;
+  std::optional<ServiceKey> made;
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    reload();
+    if (!made || before != ring_.wrapped_master) {
+      before = ring_.wrapped_master;
+      made = rewrap_by_same_service(master, ring_);
+      if (!made || made->keys->check() != keys_->check()) return false;
+    }
+    KeyRing ring = ring_;
+    ring.wrapped_master = made->wrapped;
+    if (replace(bytes_, std::move(ring), keys_)) {
+      master_ = master;
+      return true;
+    }
+  }
+  throw_busy();
 }
 
 std::shared_ptr<const SealKey> KeyRingAccess::usable(const KeyId& id) const {
@@ -103,8 +162,13 @@ std::shared_ptr<const SealKey> KeyRingAccess::usable(const KeyId& id) const {
 }
 
 std::shared_ptr<const RingKeys> KeyRingAccess::keys_of(const KeyRing& ring) const {
-  // Argon2id takes its time, and the parameters hardly ever change.
-  if (keys_ != nullptr && ring.id == ring_.id && ring.passphrase == ring_.passphrase) return keys_;
+  // Argon2id takes its time and a service may be away, and the master key hardly ever changes. Whoever writes
+  // this check without the key is found out by the ring's authentication.
+  if (keys_ != nullptr && ring.id == ring_.id && ring.master_check == keys_->check()) return keys_;
+  check_kind(master_kind(ring), master_.state()->kind());
+  if (KeyService* const service = master_.state()->service()) {
+    return unwrap_service_key(*service, ring.wrapped_master, ring.id);
+  }
   return std::make_shared<const RingKeys>(*master_.state(), ring.id, ring.passphrase);
 }
 

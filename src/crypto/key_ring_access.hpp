@@ -31,7 +31,7 @@ class KeyRingAccess {
   /// whether it changed anything; where not, or where it throws, nothing is written.
   using Change = std::function<bool(KeyRing& ring, const RingKeys& keys)>;
   void change(const Change& apply);
-  /// Puts the ring under another master key.
+  /// Puts the ring under another master key. A service that knows what the ring carries wraps it anew itself.
   void rewrap(const MasterKey& master);
 
   /// Before open() and create(): another place for the ring.
@@ -48,6 +48,7 @@ class KeyRingAccess {
   using UsableKeys = std::map<KeyId, std::shared_ptr<const SealKey>>;
 
   std::shared_ptr<const RingKeys> keys_of(const KeyRing& ring) const;
+  bool rewrap_in_service(const MasterKey& master);
   void adopt(std::string bytes, KeyRing ring, std::shared_ptr<const RingKeys> keys);
   bool replace(const std::optional<std::string>& expected, KeyRing ring,
                std::shared_ptr<const RingKeys> keys);

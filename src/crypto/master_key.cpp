@@ -115,9 +115,17 @@ MasterKey master_key_from_passphrase(const Secret& passphrase, PassphraseCost co
       cost));
 }
 
+MasterKey master_key_from_service(std::shared_ptr<KeyService> service) {
+  if (service == nullptr) {
+    throw Error(ErrorCode::invalid_argument, "a master key of no key service", "give a service");
+  }
+  return MasterKey(std::make_shared<const MasterKeyState>(std::move(service)));
+}
+
 Secret reveal_master_key(const MasterKey& key) {
-  if (key.empty() || key.state()->passphrase_cost()) {
-    throw Error(ErrorCode::invalid_argument, "there is no master key to be written, or it is a passphrase",
+  if (key.empty() || key.state()->kind() != crypto::MasterKeyKind::key) {
+    throw Error(ErrorCode::invalid_argument,
+                "there is no master key to be written, or it is a passphrase or a service's",
                 "give a key; keep a passphrase as it is");
   }
   return Secret(to_base64(key.state()->bytes()));

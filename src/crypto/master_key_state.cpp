@@ -35,7 +35,27 @@ void derive_ring_keys(ByteView master, const RingId& ring, std::span<std::byte> 
   hkdf_expand(pseudorandom_key, as_bytes("db4 key ring check"), check);
 }
 
+std::string_view text_of(MasterKeyKind kind) {
+  switch (kind) {
+    case MasterKeyKind::key:
+      return "a key";
+    case MasterKeyKind::passphrase:
+      return "a passphrase";
+    case MasterKeyKind::service:
+      break;
+  }
+  return "a key service";
+}
+
 }  // namespace
+
+void check_kind(MasterKeyKind ring, MasterKeyKind given) {
+  if (ring == given) return;
+  throw Error(ErrorCode::key_unavailable,
+              "the key ring is under " + std::string(text_of(ring)) + ", and " + std::string(text_of(given)) +
+                  " was given",
+              "give what it was made with, or what its last rewrap was given");
+}
 
 bool is_legal(const PassphraseCost& cost) noexcept {
   constexpr std::uint64_t kMinMemory = 8ULL << 20;
@@ -46,18 +66,18 @@ bool is_legal(const PassphraseCost& cost) noexcept {
 
 RingKeys::RingKeys(const MasterKeyState& master, const RingId& ring,
                    const std::optional<PassphraseParameters>& parameters) {
-  if (parameters.has_value() != master.passphrase_cost().has_value()) {
-    throw Error(ErrorCode::key_unavailable,
-                parameters ? "the key ring is under a passphrase, and a key was given"
-                           : "the key ring is under a key, and a passphrase was given",
-                "give what it was made with, or what its last rewrap was given");
-  }
+  check_kind(parameters ? MasterKeyKind::passphrase : MasterKeyKind::key, master.kind());
   keys_ = GuardedBytes(2 * kKeyBytes, [&](std::span<std::byte> out) {
     if (!parameters) return derive_ring_keys(master.bytes(), ring, out, check_);
     WipedArray<kKeyBytes> stretched;
     run_argon2id(master, *parameters, stretched);
     derive_ring_keys(stretched, ring, out, check_);
   });
+}
+
+RingKeys::RingKeys(KeyView master, const RingId& ring) {
+  keys_ = GuardedBytes(2 * kKeyBytes,
+                       [&](std::span<std::byte> out) { derive_ring_keys(master, ring, out, check_); });
 }
 
 }  // namespace db4::crypto

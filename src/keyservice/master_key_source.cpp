@@ -1,6 +1,7 @@
 #include "base/base64.hpp"
 #include "crypto/files.hpp"
 #include "crypto/hkdf.hpp"
+#include "keyservice/vault_settings.hpp"
 
 #include <db4/error.hpp>
 #include <db4/master_key_source.hpp>
@@ -22,8 +23,8 @@ constexpr std::size_t kMaxPassphraseBytes = 1'024;  // as master_key_from_passph
 // The text is in no message: what somebody took for a source may be the key.
 [[noreturn]] void throw_no_source(std::string problem) {
   throw Error(ErrorCode::invalid_argument, std::move(problem),
-              "write file:PATH, env:NAME, fd:NUMBER, stdin, passphrase-file:PATH, passphrase-env:NAME or "
-              "passphrase-fd:NUMBER");
+              "write file:PATH, env:NAME, fd:NUMBER, stdin, passphrase-file:PATH, passphrase-env:NAME, "
+              "passphrase-fd:NUMBER, vault:KEY or vault:MOUNT/KEY");
 }
 
 bool is_hexadecimal(char c) {
@@ -113,9 +114,9 @@ MasterKey master_key_from_source(const std::string& source) {
   if (colon == std::string::npos) throw_no_source("a text that does not say where the master key is");
   const std::string_view form = std::string_view(source).substr(0, colon);
   const std::string_view name = std::string_view(source).substr(colon + 1);
-  if (looks_like_key(name)) {
+  if (looks_like_key(name) || keyservice::looks_like_vault_token(name)) {
     throw Error(ErrorCode::invalid_argument,
-                "a text that should say where the master key is holds a key itself",
+                "a text that should say where the master key is holds a key or token itself",
                 "put the key into a file that only this user may read, and write file:PATH; others may have "
                 "seen this one");
   }
@@ -126,6 +127,11 @@ MasterKey master_key_from_source(const std::string& source) {
   if (form == "passphrase-env") return passphrase_from_environment(variable_of(name));
   if (form == "passphrase-fd") {
     return passphrase_from_descriptor(descriptor_of(name), "the descriptor of the passphrase");
+  }
+  if (form == "vault") {
+    if (name.empty()) throw_no_source("what names Vault's key is no name");
+    return master_key_from_service(
+        make_vault_key_service(keyservice::vault_config_of(name, &keyservice::process_environment)));
   }
   throw_no_source("a text that does not say where the master key is");
 }

@@ -193,13 +193,14 @@ def ring_keys(master, ring_id):
 def open_ring(ring, master):
     """The data keys that may open, by id, and the active one's id."""
     magic, form, by, count, ring_id, _ = struct.unpack_from("<4sBBH16sQ", ring)
-    assert (magic, form, by) == (b"DB4K", 1, 1)
+    assert (magic, form) == (b"DB4K", 1) and by in (1, 3)
     wrapping, authenticate, check = ring_keys(master, ring_id)
     if ring[56:88] != check or ring[-32:] != mac(authenticate, ring[:-32]):
         raise Refused("ring")
-    assert len(ring) == 88 + count * KEY.size + 32
+    first = 88 if by == 1 else 90 + struct.unpack_from("<H", ring, 88)[0]
+    assert len(ring) == first + count * KEY.size + 32
     keys, active = {}, []
-    for at in range(88, len(ring) - 32, KEY.size):
+    for at in range(first, len(ring) - 32, KEY.size):
         key_id, state, _, _, _, _, _, wrapped = KEY.unpack_from(ring, at)
         if state in (1, 2):
             keys[key_id] = gcm_open(wrapping, wrapped[:12], b"db4 wrapped data key" + ring_id + key_id, wrapped[12:])
@@ -237,8 +238,11 @@ def check_golden():
     text = bytes((i * 131 + (i >> 8)) & 255 for i in range(1500))
     assert open_stream(item, data_key, sealed) == text
     assert seal_stream(item, key_id, data_key, text, sealed[16:40], 10) == sealed
-    keys, active = open_ring((GOLDEN / "key_ring_v1.bin").read_bytes(), bytes(range(100, 132)))
-    assert len(keys) == 2 and active in keys
+    for name in ("key_ring_v1_service", "key_ring_v1"):
+        keys, active = open_ring((GOLDEN / f"{name}.bin").read_bytes(), bytes(range(100, 132)))
+        assert len(keys) == 2 and active in keys
+    # What the service would be asked to unwrap to those 32 bytes.
+    assert (GOLDEN / "key_ring_v1_service.bin").read_bytes()[90:179] == b"vault:v1:" + b"A" * 80
     content = bytes((i * 131 + (i >> 8)) & 255 for i in range(2 * 4096 + 100))
     assert open_frames("store", keys, (GOLDEN / "sealed_frames_v1.bin").read_bytes()) == content
 

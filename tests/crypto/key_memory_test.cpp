@@ -4,6 +4,7 @@
 #include "base/file_descriptor.hpp"
 #include "crypto/key_ring.hpp"
 #include "crypto_fixtures.hpp"
+#include "support/in_memory_key_service.hpp"
 #include "support/thread_sanitizer.hpp"
 
 #include <db4/encryption.hpp>
@@ -98,6 +99,25 @@ TEST(KeyMemoryTest, KeysAreGoneFromMemoryWithTheirOwners) {
   EXPECT_EQ(count_in_memory(master_bytes), 0);
   EXPECT_EQ(count_in_memory(data_key), 0);
   EXPECT_EQ(count_in_memory(wrapping_key), 0);
+}
+
+TEST(KeyMemoryTest, AKeyThatAServiceWrapsIsGoneOnceTheRingIsOpen) {
+  if (testing::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer's own memory takes minutes to search";
+  const auto store = std::make_shared<InMemoryKeyStore>();
+  const auto service = std::make_shared<testing::InMemoryKeyService>();
+  const EncryptionConfig config{.master_key = master_key_from_service(service), .key_store = store};
+  EncryptionManager maker(config);
+  maker.initialize();
+  EncryptionManager opener(config);
+  opener.initialize();
+  maker.rewrap(config.master_key);
+  Masked key{};
+  {
+    const Secret unwrapped = service->unwrap(parse_key_ring(store->load().value()).wrapped_master);
+    key = masked(as_bytes(unwrapped.reveal()));
+    EXPECT_GE(count_in_memory(key), 1) << "the search finds what is there";
+  }
+  EXPECT_EQ(count_in_memory(key), 0);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // what, and that no id ever comes twice.
 
 #include "crypto_fixtures.hpp"
+#include "support/in_memory_key_service.hpp"
 
 #include <db4/encryption.hpp>
 
@@ -174,8 +175,16 @@ class KeyModel {
   }
 
   void rewrap() {
-    master_ = generate_master_key();
+    // To a key, to the service that the ring may be under already, or to another.
+    const std::uint64_t to = random_() % 4;
+    if (to == 0) master_ = generate_master_key();
+    if (to == 1) service_keys_ = std::make_shared<testing::ServiceKeys>();
+    if (to != 0) {
+      service_keys_->rotate();
+      master_ = master_key_from_service(std::make_shared<testing::InMemoryKeyService>(service_keys_));
+    }
     manager_->rewrap(master_);
+    if (to != 0) service_keys_->retire_old();
   }
 
   void reopen() {
@@ -222,6 +231,7 @@ class KeyModel {
   std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
   std::shared_ptr<InMemoryKeyStore> store_ = std::make_shared<InMemoryKeyStore>();
   MasterKey master_ = generate_master_key();
+  std::shared_ptr<testing::ServiceKeys> service_keys_ = std::make_shared<testing::ServiceKeys>();
   std::unique_ptr<EncryptionManager> manager_;
   std::map<std::string, ModelKey> model_;
   std::string active_;

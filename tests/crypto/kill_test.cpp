@@ -5,6 +5,7 @@
 #include "base/encoding.hpp"
 #include "crypto_fixtures.hpp"
 #include "kv/child_process.hpp"
+#include "support/in_memory_key_service.hpp"
 #include "support/temporary_folder.hpp"
 
 #include <db4/encryption.hpp>
@@ -22,7 +23,12 @@ using kv::testing::ChildProcess;
 
 constexpr std::uint64_t kKills = 50;  // DB4_TEST_KILLS overrides it
 
-MasterKey master(unsigned which) { return master_key_from_bytes(counting_key(which)); }
+/// A key, or a service that has the same key in every process.
+MasterKey master(unsigned which) {
+  if (which == 0) return master_key_from_bytes(counting_key());
+  return master_key_from_service(std::make_shared<testing::InMemoryKeyService>(
+      std::make_shared<testing::ServiceKeys>(counting_key(which))));
+}
 
 /// Under whichever of the two master keys it is; which one.
 struct Opened {
@@ -75,7 +81,8 @@ TEST(KeyRingKill, DISABLED_Child) {
       opened.manager->rotate_key();
       ChildProcess::tell_parent('r');
     } else {
-      opened.which = 1 - opened.which;
+      // From the service to the key, from the key to the service, or by the service to itself.
+      if (opened.which == 0 || random() % 2 == 0) opened.which = 1 - opened.which;
       opened.manager->rewrap(master(opened.which));
       ChildProcess::tell_parent('w');
     }

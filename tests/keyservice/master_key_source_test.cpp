@@ -1,7 +1,9 @@
 #include "base/file_descriptor.hpp"
 #include "crypto/master_key_state.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/transit_server.hpp"
 
+#include <db4/encryption.hpp>
 #include <db4/error.hpp>
 #include <db4/master_key_source.hpp>
 
@@ -144,15 +146,32 @@ TEST_F(MasterKeySourceTest, FilesMustBeClosedToOthers) {
 }
 
 TEST_F(MasterKeySourceTest, AnotherTextIsRefusedAndTheFormsAreListed) {
-  for (const char* source :
-       {"", "file", "file:", "FILE:x", "env:", "env:1ABC", "env:A B", "fd:", "fd:-1", "fd:1x",
-        "fd:99999999999", "fd: 1", "stdin:", "passphrase:hunter2", "passphrase-env:", "passphrase-fd:x",
-        "passphrase-file:", "hunter2:and more", ":"}) {
+  for (const char* source : {"",
+                             "file",
+                             "file:",
+                             "FILE:x",
+                             "env:",
+                             "env:1ABC",
+                             "env:A B",
+                             "fd:",
+                             "fd:-1",
+                             "fd:1x",
+                             "fd:99999999999",
+                             "fd: 1",
+                             "stdin:",
+                             "passphrase:hunter2",
+                             "passphrase-env:",
+                             "passphrase-fd:x",
+                             "passphrase-file:",
+                             "hunter2:and more",
+                             ":",
+                             "vault:",
+                             "vault"}) {
     const auto error = error_of(source);
     ASSERT_TRUE(error) << source;
     EXPECT_EQ(error->code(), ErrorCode::invalid_argument) << source;
     for (const char* form : {"file:PATH", "env:NAME", "fd:NUMBER", "stdin", "passphrase-file:PATH",
-                             "passphrase-env:NAME", "passphrase-fd:NUMBER"}) {
+                             "passphrase-env:NAME", "passphrase-fd:NUMBER", "vault:KEY", "vault:MOUNT/KEY"}) {
       EXPECT_THAT(error->what(), HasSubstr(form)) << source;
     }
     EXPECT_THAT(error->what(), Not(HasSubstr("hunter2")));
@@ -175,6 +194,39 @@ TEST_F(MasterKeySourceTest, AKeyOrPassphraseInItsPlaceIsNeverRepeated) {
     const auto error = error_of(form + std::string("hunter2"));
     ASSERT_TRUE(error) << form;
     EXPECT_THAT(error->what(), Not(HasSubstr("hunter2"))) << form;
+  }
+}
+
+TEST_F(MasterKeySourceTest, VaultIsFoundAsItsOwnClientFindsIt) {
+  testing::TransitServer vault;
+  vault.make_key("orders");
+  vault.set_mount("deep/transit");
+  vault.set_namespace("team");
+  const Variable address("VAULT_ADDR", vault.url());
+  const Variable name("VAULT_NAMESPACE", "team");
+  EXPECT_EQ(code_of("vault:deep/transit/orders"), ErrorCode::key_unavailable) << "there is no token";
+  const Variable token("VAULT_TOKEN_FILE", file_with(vault.token()));
+  const auto store = std::make_shared<InMemoryKeyStore>();
+  Bytes sealed;
+  for (int time = 0; time < 2; ++time) {
+    EncryptionManager manager(
+        {.master_key = master_key_from_source("vault:deep/transit/orders"), .key_store = store});
+    manager.initialize();
+    if (time == 0) sealed = manager.seal(as_bytes("text"), {});
+    EXPECT_EQ(as_text(manager.open(sealed, {})), "text");
+  }
+  EXPECT_EQ(vault.requests().size(), 3U);
+  EXPECT_EQ(code_of("vault:deep//orders"), ErrorCode::invalid_argument);
+}
+
+TEST_F(MasterKeySourceTest, ATokenInThePlaceOfAKeysNameIsNeverRepeated) {
+  const std::string token = "hvs.CAESIJ0123456789abcdefghijklmnop";
+  const Variable variable("VAULT_TOKEN", "hvs.another");
+  for (const char* form : {"vault:", "vault:transit/", "env:", "file:", ""}) {
+    const auto error = error_of(form + token);
+    ASSERT_TRUE(error) << form;
+    EXPECT_EQ(error->code(), ErrorCode::invalid_argument) << form;
+    EXPECT_THAT(error->what(), Not(HasSubstr("CAESIJ"))) << form;
   }
 }
 

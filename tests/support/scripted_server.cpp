@@ -53,6 +53,15 @@ ScriptedRequest parse_head(const std::string& head) {
 
 ScriptedServer::ScriptedServer(std::vector<ScriptedReply> replies)
     : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), replies_(std::move(replies)) {
+  listen();
+}
+
+ScriptedServer::ScriptedServer(Responder responder)
+    : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), responder_(std::move(responder)) {
+  listen();
+}
+
+void ScriptedServer::listen() {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -132,7 +141,7 @@ bool ScriptedServer::serve_one(int descriptor, std::size_t connection, std::stri
   ScriptedRequest request = parse_head(buffer.substr(0, end + 2));
   request.connection = connection;
   buffer.erase(0, end + 4);
-  const ScriptedReply reply = next_reply();
+  ScriptedReply reply = responder_ ? ScriptedReply{} : next_reply();
   if (!reply.early) {
     const std::string length = request.headers["content-length"];
     const std::size_t size = length.empty() ? 0 : std::stoul(length);
@@ -142,6 +151,7 @@ bool ScriptedServer::serve_one(int descriptor, std::size_t connection, std::stri
     request.body = buffer.substr(0, size);
     buffer.erase(0, size);
   }
+  if (responder_) reply = responder_(request);
   {
     const std::lock_guard lock(mutex_);
     requests_.push_back(std::move(request));

@@ -51,9 +51,11 @@ inline ScriptedReply answer(int status, const std::string& body = {},
 }
 
 /// Answers the n-th request with the n-th reply, whichever connection it comes over; with the last one for
-/// ever after.
+/// ever after. Or asks a function, which may be called in many threads at once.
 class ScriptedServer {
  public:
+  using Responder = std::function<ScriptedReply(const ScriptedRequest&)>;
+  explicit ScriptedServer(Responder responder);
   explicit ScriptedServer(std::vector<ScriptedReply> replies = {});
   ~ScriptedServer();
   ScriptedServer(const ScriptedServer&) = delete;
@@ -67,6 +69,7 @@ class ScriptedServer {
   void wait_for_requests(std::size_t count);
 
  private:
+  void listen();
   void accept_all();
   void serve(int descriptor, std::size_t connection);
   bool serve_one(int descriptor, std::size_t connection, std::string& buffer);
@@ -76,6 +79,7 @@ class ScriptedServer {
   int port_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  const Responder responder_;
   std::vector<ScriptedReply> replies_;
   std::size_t next_ = 0;
   bool stopping_ = false;
