@@ -4,11 +4,13 @@
 //
 //     db4::export_key_ring(ring, master_key, "recovery-2026", db4::master_key_from_passphrase(passphrase));
 
+#include <db4/config.hpp>
 #include <db4/encryption.hpp>
 #include <db4/key_store.hpp>
 #include <db4/master_key.hpp>
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -50,5 +52,12 @@ struct KeyRingImport {
 DB4_API KeyRingImport import_key_ring(const std::filesystem::path& file, const MasterKey& recovery_key,
                                       KeyStore& ring, const MasterKey& master_key,
                                       KeyRingImportOptions options = {});
+
+/// The key ring in the database of a TieredStore, which is not opened: for the two calls above. Holds the
+/// database until it goes: nobody else can have it open, unless it is in PostgreSQL.
+///
+/// Throws invalid_argument where there is no store, or one in memory; locked where another process has it;
+/// and what opening a store throws.
+DB4_API std::shared_ptr<KeyStore> open_key_ring(const TieredStoreConfig& config);
 
 }  // namespace db4
