@@ -57,7 +57,8 @@ DB4_API KeyRingImport import_key_ring(const std::filesystem::path& file, const M
 /// database until it goes: nobody else can have it open, unless it is in PostgreSQL.
 ///
 /// Throws invalid_argument where there is no store, or one in memory; locked where another process has it;
-/// and what opening a store throws.
+/// and what opening a store throws. Its replace() throws conflict for another ring than the store was
+/// encrypted with.
 DB4_API std::shared_ptr<KeyStore> open_key_ring(const TieredStoreConfig& config);
 
 }  // namespace db4

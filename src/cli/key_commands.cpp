@@ -216,6 +216,7 @@ int reencrypt_all(Context& context, const ReencryptFlags& flags) {
   for (const char* name : {"copies_on_old_keys", "plain_left"}) result[name] = now.at(name);
   context.session().close();
   const std::uint64_t failed = result.at("failed");
+  const std::string error = result.at("first_error");
   if (context.json()) {
     Context::print(result);
   } else {
@@ -223,16 +224,14 @@ int reencrypt_all(Context& context, const ReencryptFlags& flags) {
               << describe_count(result.at("documents"), "document") << " of "
               << describe_bytes(result.at("bytes")) << "\n";
     if (now.at("writes").get<bool>()) print_left(result);
-    if (failed > 0) {
-      std::cerr << "db4: " << describe_count(failed, "document")
-                << " stayed as they were: " << escape(result.at("first_error").get<std::string>()) << "\n";
-    }
+    if (failed > 0) std::cerr << "db4: " << describe_count(failed, "document") << " stayed as they were\n";
+    if (!error.empty()) std::cerr << "db4: " << escape(error) << "\n";
   }
   if (context.interrupted()) {
     std::cerr << "db4: interrupted; what is sealed anew is, and the next run goes on from there\n";
     return kInterrupted;
   }
-  return failed == 0 ? kOk : kFailed;
+  return failed == 0 && error.empty() ? kOk : kFailed;
 }
 
 int reencrypt_some(Context& context, const ReencryptFlags& flags) {

@@ -1,4 +1,6 @@
 // The key ring of a store that nobody has open.
+#include "crypto/key_ring.hpp"
+
 #include "catalog/ring_store.hpp"
 #include "store/impl.hpp"
 
@@ -14,6 +16,11 @@ class ClosedStoreRing final : public KeyStore {
       : engine_(std::move(engine)), ring_(*engine_) {}
   [[nodiscard]] std::optional<std::string> load() override { return ring_.load(); }
   [[nodiscard]] bool replace(const std::optional<std::string>& expected, std::string_view ring) override {
+    const auto mark = ring_.mark();
+    if (mark && *mark != crypto::parse_key_ring(ring).id) {
+      throw Error(ErrorCode::conflict, "the store was encrypted with another key ring",
+                  "put back a copy of its own: this one is another store's, and opens none of its documents");
+    }
     return ring_.replace(expected, ring);
   }
 
