@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 
 namespace db4 {
 namespace {
@@ -18,8 +17,12 @@ namespace fs = std::filesystem;
 /// From so many keys on there is time to act, and reason to.
 constexpr std::size_t kManyKeys = kMaxKeys / 10 * 9;
 
-std::string counted(std::uint64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+std::string copies(std::uint64_t count, const char* one, const char* many) {
+  return std::to_string(count) + (count == 1 ? std::string(" copy ") + one : std::string(" copies ") + many);
+}
+std::string needed(std::uint64_t count) {
+  if (count == 0) return "nothing needs one";
+  return copies(count, "of a document needs one", "of documents need one");
 }
 
 std::string day_of(TimePoint when) {
@@ -78,16 +81,13 @@ void examine_keys(Examination& out, const std::vector<KeyInfo>& keys, TimePoint 
 void examine_uses(Examination& out, const EncryptionStatus& status, const std::vector<KeyInfo>& keys) {
   const Uses uses = sort_uses(status, keys);
   out.add(
-      "keys to be destroyed", uses.pending == 0, Soundness::unsound,
-      uses.pending == 0 ? "nothing needs one"
-                        : counted(uses.pending, "copy of a document").append(" need one"),
+      "keys to be destroyed", uses.pending == 0, Soundness::unsound, needed(uses.pending),
       "they cannot be read now, and never again once it is destroyed: cancel that (`db4 keys cancel`) and "
       "re-encrypt, unless they are meant to go");
-  out.add("keys that are gone", uses.hopeless == 0, Soundness::unsound,
-          uses.hopeless == 0 ? "nothing needs one" : std::to_string(uses.hopeless) + " copies need one",
+  out.add("keys that are gone", uses.hopeless == 0, Soundness::unsound, needed(uses.hopeless),
           "nobody can read them: put back a copy of the key ring that has the key, or remove the documents");
   out.add("older keys", uses.older == 0, Soundness::noted,
-          uses.older == 0 ? "nothing is under one" : std::to_string(uses.older) + " copies are under one",
+          uses.older == 0 ? "nothing is under one" : copies(uses.older, "is under one", "are under one"),
           "seal them anew (`db4 keys reencrypt`); a process that holds the store does so in the background");
 }
 
@@ -133,7 +133,7 @@ DoctorReport examine_encryption(TieredStore& store) {
           status.writes ? "are sealed" : "are written plain, although there are keys",
           "set encryption.writes to true, unless the store is on its way out of encryption");
   out.add("plain documents", !status.plain_left || !status.writes, Soundness::noted,
-          status.plain_left ? "there are some" : "there are none",
+          status.plain_left ? "there may be some" : "there are none",
           "seal them (`db4 keys reencrypt`); a process that holds the store does so in the background");
   return out.take();
 }
