@@ -4,6 +4,7 @@
 #include <db4/encryption.hpp>
 
 #include <algorithm>
+#include <tuple>
 
 namespace db4::store {
 namespace {
@@ -86,6 +87,7 @@ OperationReply cancel_key(const Call& call) {
 }
 
 OperationReply reencrypt(const Call& call) {
+  std::ignore = require_encryption(call);
   ReencryptOptions options;
   options.max_documents = call.arguments.number_or("max_documents", options.max_documents);
   options.max_bytes = call.arguments.number_or("max_bytes", options.max_bytes);
@@ -99,6 +101,7 @@ OperationReply reencrypt(const Call& call) {
 }
 
 OperationReply reencrypt_document(const Call& call) {
+  std::ignore = require_encryption(call);
   if (!call.store.get_tier(call.collection(), call.id())) return not_found();
   Json out = found(call);
   out["reencrypted"] = call.store.reencrypt_document(call.collection(), call.id());

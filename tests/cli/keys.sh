@@ -26,7 +26,7 @@ export DB4_STORE=shop
 [ "$(place)" = "file:$work/shop.master-key" ] || fail "the place is $(place)"
 for id in 1 2 3; do put users $id; done
 put videos cold --tier cold
-hidden shop
+for tier in hot cold; do hidden shop/$tier; done
 expect 0 "$db4" get users 1; has "$canary"
 expect 0 "$db4" keys list; has "active"; lacks "$secret"
 first=$(key active)
@@ -220,7 +220,7 @@ done
 [ ! -e x ] || fail "a copy of the ring was written"
 exec 9>&-
 wait "$holder" || fail "the import failed"
-hidden shop
+for tier in hot cold; do hidden shop/$tier; done
 
 # What an init was given is used; what does not work leaves nothing.
 unset DB4_STORE
