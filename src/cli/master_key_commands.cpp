@@ -296,8 +296,8 @@ void add_import(CommandTree& tree, CLI::App& keys) {
            "works is not replaced; one that has keys which the copy has not only with --force. Needs the "
            "store to itself.",
        .examples = "db4 keys import-recovery shop.recovery --passphrase-file recovery-passphrase\n"
-                   "db4 keys import-recovery shop.recovery --from file:/media/safe/recovery.key --master-key "
-                   "file:/media/safe/new.key --create"},
+                   "db4 keys import-recovery shop.recovery --from file:recovery.key --master-key "
+                   "file:new.key --create"},
       [flags](Context& context) { return import_recovery(context, *flags); });
   command.add_option("file", flags->file, "What `db4 keys export-recovery` wrote")->required()->type_name("");
   add_recovery_key(command, "--from", *flags, "Where the recovery key is");

@@ -129,7 +129,7 @@ prepare() {
   export DB4_STORE=$work/shop
   db4 import --restart "$work/filled.jsonl" >/dev/null
   echo '{"id": "1002", "total": 3}' >orders.jsonl
-  rm -rf man1 photos orders-demo shop shop.master-key shop.recovery
+  rm -rf man1 photos orders-demo shop shop.master-key shop.recovery new.key
   case $1 in init | demo) unset DB4_STORE ;; esac
   case $line in
     *"put users 1"*"--if-version 3"*) for _ in 1 2; do db4 put users 1 alice.json >/dev/null; done ;;
@@ -172,10 +172,11 @@ prepare() {
           line=${line/4f8a/$key} ;;
         *recovery*)
           printf 'correct horse' >recovery-passphrase && cp recovery-passphrase safe/passphrase
-          head -c 32 /dev/urandom | base64 >safe/recovery.key
-          chmod 600 recovery-passphrase safe/*
+          head -c 32 /dev/urandom | base64 >recovery.key && cp recovery.key safe
+          chmod 600 recovery-passphrase recovery.key safe/*
           case $line in
-            *import*recovery.key*) db4 keys export-recovery shop.recovery --to file:safe/recovery.key >/dev/null ;;
+            *import*recovery.key*) db4 keys export-recovery shop.recovery --to file:recovery.key >/dev/null
+              rm sealed.master-key ;;
             *import*) db4 keys export-recovery shop.recovery --passphrase-file recovery-passphrase >/dev/null ;;
           esac ;;
         *passphrase-file:*) printf 'correct horse' >safe/passphrase && chmod 600 safe/passphrase ;;
