@@ -1,5 +1,5 @@
 #pragma once
-// What an object store really does, tried out: `db4 doctor`.
+// What an object store really does, tried out, and how a store's encryption stands: `db4 doctor`.
 //
 //     for (const auto& finding : db4::examine(config).findings)
 //       std::cout << finding.check << ": " << finding.found << "; " << finding.meaning << "\n";
@@ -66,5 +66,13 @@ DB4_API DoctorReport examine(ObjectStore& store, const DoctorOptions& options = 
 /// Throws as opening the cold tier does.
 DB4_API DoctorReport examine(const TieredStoreConfig& config, const DoctorOptions& options = {},
                              const Components& components = {});
+
+/// What there is to say about the encryption of an open store: keys that are due or needed, documents that
+/// are plain or under older keys. No findings of a store that is not encrypted. Changes nothing; any thread.
+DB4_API DoctorReport examine_encryption(TieredStore& store);
+
+/// The file that sealing.master_key names, if it names one: who may read it, and whether it lies with the
+/// data. It is not read. Throws nothing of its own.
+DB4_API DoctorReport examine_master_key(const TieredStoreConfig& config);
 
 }  // namespace db4

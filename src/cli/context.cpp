@@ -13,8 +13,8 @@ Context::Context(const GlobalOptions& options, Terminal terminal) : options_(opt
 
 std::filesystem::path Context::folder() const { return find_store(options_.store); }
 
-Settings Context::settings() const {
-  Settings settings = Settings::read(folder());
+Settings Context::settings_of(const std::filesystem::path& folder) const {
+  Settings settings = Settings::read(folder);
   settings.apply_environment();
   for (const std::string& setting : options_.settings) settings.apply_flag(setting);
   return settings;
@@ -44,10 +44,9 @@ std::unique_ptr<TieredStore> Context::open_store() const {
   return open_waiting(settings().config(), wait(), stop());
 }
 
-std::unique_ptr<TieredStore> Context::open_alone(const std::string& work) const {
-  const TieredStoreConfig config = settings().config();
+void Context::refuse_held(const TieredStoreConfig& config, const std::string& work) const {
   // A shared one is opened beside whoever has it.
-  if (config.hot.type == HotType::postgres) return open_waiting(config, wait(), stop());
+  if (config.hot.type == HotType::postgres) return;
   if (const auto live = LiveClient::connect(config.hot.path)) {
     const auto stats = nlohmann::json::parse(live->run(R"({"op":"stats"})", {}, stop()).json);
     throw Error(ErrorCode::locked,
@@ -55,7 +54,17 @@ std::unique_ptr<TieredStore> Context::open_alone(const std::string& work) const 
                     " does not go through its socket",
                 "let that process do it, by the call of the same name in C++, or end it first");
   }
+}
+
+std::unique_ptr<TieredStore> Context::open_alone(const std::string& work) const {
+  const TieredStoreConfig config = settings().config();
+  refuse_held(config, work);
   return open_waiting(config, wait(), stop());
+}
+
+std::shared_ptr<KeyStore> Context::open_ring(const TieredStoreConfig& config, const std::string& work) const {
+  refuse_held(config, work);
+  return open_ring_waiting(config, wait(), stop());
 }
 
 void Context::print(const nlohmann::json& json) { std::cout << json.dump(2) << "\n"; }

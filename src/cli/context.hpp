@@ -30,7 +30,8 @@ class Context {
   /// The folder of the store. Throws invalid_argument where none is named.
   [[nodiscard]] std::filesystem::path folder() const;
   /// Its settings, with where each came from. Throws invalid_argument for a wrong one.
-  [[nodiscard]] Settings settings() const;
+  [[nodiscard]] Settings settings() const { return settings_of(folder()); }
+  [[nodiscard]] Settings settings_of(const std::filesystem::path& folder) const;
 
   /// The store, through the socket of the process that holds it or else opened here; made on first use, of
   /// that kind. Throws invalid_argument where it is held and --set was given, which could not hold there.
@@ -46,6 +47,12 @@ class Context {
   /// The same for a command that cannot go through the socket: throws locked, with what to do, where another
   /// process holds the store. `work`: "an upload".
   [[nodiscard]] std::unique_ptr<TieredStore> open_alone(const std::string& work) const;
+
+  /// The key ring in the store's database, where nobody has the store open: as open_alone.
+  [[nodiscard]] std::shared_ptr<KeyStore> open_ring(const TieredStoreConfig& config,
+                                                    const std::string& work) const;
+  /// Throws locked where another process holds the store and listens.
+  void refuse_held(const TieredStoreConfig& config, const std::string& work) const;
 
   /// How long to wait for a store that is locked.
   [[nodiscard]] std::chrono::milliseconds wait() const;

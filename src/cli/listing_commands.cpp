@@ -144,6 +144,8 @@ int stat_store(Context& context) {
   std::cout << "  store " << store.at("id").get<std::string>() << ", engine "
             << store.at("hot_type").get<std::string>() << ", durability "
             << store.at("durability").get<std::string>();
+  if (stats.contains("encryption") && stats.at("encryption").at("encrypted").get<bool>())
+    std::cout << ", encrypted";
   if (context.session().live()) std::cout << "; held by process " << store.at("pid");
   std::cout << "\n";
   return kOk;
@@ -169,6 +171,9 @@ int stat(Context& context, const StatOptions& options) {
             << describe_time(time_of(reply.at("accessed_at"))) << "\n  reads     "
             << describe_count(reply.at("access_count")) << " (" << reply.at("recent_access_count")
             << " recent)\n";
+  // A process of an older release, asked through its socket, does not tell it.
+  if (const std::string key_id = reply.value("key_id", ""); !key_id.empty())
+    std::cout << "  sealed    with key " << key_id << "\n";
   return kOk;
 }
 

@@ -43,6 +43,7 @@ int run(int argc, const char* const* argv) {
   add_listing_commands(tree);
   add_tier_commands(tree);
   add_pin_commands(tree);
+  add_key_commands(tree);
   add_stats_command(tree);
   add_top_command(tree);
   add_watch_command(tree);

@@ -15,6 +15,7 @@ void add_export(CommandTree& tree);
 void add_large_commands(CommandTree& tree);  ///< upload, uploads, and what follows
 void add_download(CommandTree& tree);
 void add_upkeep_commands(CommandTree& tree);  ///< gc, compact, doctor, rebuild
+void add_key_commands(CommandTree& tree);     ///< keys and what follows
 void add_stats_command(CommandTree& tree);    ///< stats
 void add_top_command(CommandTree& tree);      ///< top
 void add_watch_command(CommandTree& tree);    ///< watch

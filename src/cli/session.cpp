@@ -1,5 +1,7 @@
 #include "session.hpp"
 
+#include <db4/key_recovery.hpp>
+
 namespace db4::cli {
 namespace {
 
@@ -31,6 +33,13 @@ std::unique_ptr<TieredStore> open_waiting(TieredStoreConfig config, std::chrono:
   std::unique_ptr<TieredStore> store;
   while_locked(wait, stop, [&] { store = std::make_unique<TieredStore>(config); });
   return store;
+}
+
+std::shared_ptr<KeyStore> open_ring_waiting(const TieredStoreConfig& config, std::chrono::milliseconds wait,
+                                            const std::stop_token& stop) {
+  std::shared_ptr<KeyStore> ring;
+  while_locked(wait, stop, [&] { ring = open_key_ring(config); });
+  return ring;
 }
 
 Session::Session(TieredStoreConfig config, std::chrono::milliseconds wait, std::stop_token stop,

@@ -2,6 +2,7 @@
 // A session with a store: through the live socket of the process that holds it, or with the store opened
 // here.
 
+#include <db4/key_store.hpp>
 #include <db4/operations.hpp>
 
 #include <nlohmann/json.hpp>
@@ -17,6 +18,10 @@ namespace db4::cli {
 /// `wait` for a process that is just using it; then throws its Error of code `locked`.
 std::unique_ptr<TieredStore> open_waiting(TieredStoreConfig config, std::chrono::milliseconds wait,
                                           const std::stop_token& stop);
+
+/// The key ring in the database of a store that nobody has open; waits as open_waiting.
+std::shared_ptr<KeyStore> open_ring_waiting(const TieredStoreConfig& config, std::chrono::milliseconds wait,
+                                            const std::stop_token& stop);
 
 /// How long a command works on a store.
 enum class SessionKind {

@@ -1,4 +1,5 @@
 // Every setting: its key, what it means, and how it is written and read.
+#include "key_place.hpp"
 #include "settings.hpp"
 #include "text.hpp"
 
@@ -93,6 +94,7 @@ std::string promote_text(PromoteOnRead mode) {
   return mode.mode() == PromoteOnRead::never ? "never" : "second_read";
 }
 std::string name_of(PromoteOnRead mode) { return promote_text(mode); }
+std::string name_of(Padding padding) { return padding == Padding::padme ? "padme" : "none"; }
 template <typename Enum>
 std::string name_of(Enum value) {
   return std::string(to_string(value));
@@ -336,6 +338,46 @@ void add_tiering(std::vector<Setting>& all) {
                       "hot.url"));
 }
 
+/// Says where the key is: whoever may read the file, or an error, must not find the key itself there.
+Setting master_key_place() {
+  return {
+      "encryption.master_key", "text",
+      std::string("where the master key is, never a key itself: ") + place_forms() + "; empty: not encrypted",
+      [](const C& c) { return in_quotes(c.sealing.master_key); },
+      [](C& c, const std::string& value) {
+        if (!value.empty()) check_place(value);
+        c.sealing.master_key = value;
+      }};
+}
+
+Setting seconds(std::string key, std::chrono::seconds SealingConfig::*field, std::string comment) {
+  return {std::move(key), "duration", std::move(comment),
+          [=](const C& c) { return duration_text(c.sealing.*field); },
+          [=](C& c, const std::string& text) {
+            const auto value = std::chrono::floor<std::chrono::seconds>(parse_duration(text));
+            if (value != parse_duration(text)) {
+              throw Error(ErrorCode::invalid_argument, "'" + text + "' is no whole number of seconds",
+                          "write a duration such as 90d");
+            }
+            c.sealing.*field = value;
+          }};
+}
+
+void add_encryption(std::vector<Setting>& all) {
+  using E = SealingConfig;
+  const auto e = &C::sealing;
+  all.push_back(master_key_place());
+  all.push_back(flag("encryption.writes", e, &E::writes,
+                     "what is written is sealed; false: it is plain, and what is sealed is still read"));
+  all.push_back(words("encryption.padding", e, &E::padding, {Padding::none, Padding::padme},
+                      "what a sealed document's length tells: all of it, or its magnitude"));
+  all.push_back(flag("encryption.reencrypt", e, &E::reencrypt,
+                     "background runs seal anew what is plain or under an older key"));
+  all.push_back(seconds("encryption.key_expiration", &E::key_expiration, "a key is rotated after this"));
+  all.push_back(seconds("encryption.destruction_grace_period", &E::destruction_grace_period,
+                        "from the order to destroy a key to its destruction"));
+}
+
 void add_rest(std::vector<Setting>& all) {
   all.push_back(price("cost.hot_per_gb_month", &CostConfig::hot_per_gb_month, "dollars a GB and month, hot"));
   all.push_back(
@@ -372,6 +414,7 @@ const std::vector<Setting>& all_settings() {
     add_requests(made);
     add_s3(made);
     add_tiering(made);
+    add_encryption(made);
     add_rest(made);
     return made;
   }();

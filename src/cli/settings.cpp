@@ -1,5 +1,6 @@
 #include "settings.hpp"
 
+#include "key_place.hpp"
 #include "suggest.hpp"
 
 #include <db4/error.hpp>
@@ -116,6 +117,9 @@ Settings Settings::read(const std::filesystem::path& folder) {
   settings.config_ = initial_config();
   settings.read_file(file);
   const std::filesystem::path root = std::filesystem::absolute(folder);
+  // Wherever it is used from.
+  std::string& master_key = settings.config_.sealing.master_key;
+  master_key = place_from(master_key, root);
   settings.config_.hot.path = root / "hot";
   settings.config_.warm.path = root / "warm";
   settings.config_.cold.path = root / "cold";

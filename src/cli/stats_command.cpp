@@ -45,6 +45,7 @@ class StatsText {
     add_copies();
     add_cold();
     add_moves_and_cost();
+    add_encryption();
     add_engine();
     return out_;
   }
@@ -174,6 +175,18 @@ class StatsText {
       rows.push_back({"copies dropped", count(news, "dropped_copies")});
     }
     if (!rows.empty()) add_group("Nodes", rows);
+  }
+
+  void add_encryption() {
+    const json encryption = stats_.value("encryption", json::object());
+    if (!encryption.value("encrypted", false)) return;
+    Rows rows{{"new documents", encryption.at("writes").get<bool>() ? "are sealed" : "are written plain"},
+              {"active key", encryption.at("active_key_id").get<std::string>()},
+              {"copies on other keys", count(encryption, "copies_on_old_keys")},
+              {"plain documents", encryption.at("plain_left").get<bool>() ? "there may be some" : "none"}};
+    for (const json& key : encryption.at("keys"))
+      rows.emplace_back("  " + key.at("key_id").get<std::string>(), count(key, "copies") + " copies");
+    add_group("Encryption", rows);
   }
 
   void add_engine() {

@@ -2,6 +2,8 @@
 #include "context.hpp"
 #include "demo.hpp"
 #include "exit_code.hpp"
+#include "key_place.hpp"
+#include "master_key_commands.hpp"
 #include "parts.hpp"
 #include "report_command.hpp"
 #include "text.hpp"
@@ -16,7 +18,39 @@ namespace {
 struct InitOptions {
   std::string folder;
   std::string max_size = "0B";
+  bool encrypt = false;
+  MasterKeyOptions master_key;
+
+  /// A key that is there is used from the first moment; a new one is made when the store stands.
+  [[nodiscard]] bool makes_key() const { return encrypt && (master_key.place.empty() || master_key.create); }
 };
+
+struct Made {
+  std::uint64_t documents = 0;
+  bool encrypted = false;
+  std::string master_key;  ///< where the new one is
+};
+
+/// The store's first opening, with the secrets that variables have and the file has not.
+Made open_first(const Context& context, const std::filesystem::path& folder, const InitOptions& options) {
+  Made made;
+  Settings read = Settings::read(folder);
+  read.apply_environment();
+  const TieredStoreConfig& config = read.config();
+  if (options.makes_key() && !config.sealing.master_key.empty()) {
+    throw Error(ErrorCode::invalid_argument,
+                "a new master key is to be made, and " + config.sealing.master_key + " is named as one",
+                "leave --encrypt out to use that one, or unset DB4_ENCRYPTION_MASTER_KEY");
+  }
+  TieredStore store(config);
+  for (const CollectionInfo& collection : store.collections()) made.documents += collection.documents;
+  made.encrypted = store.encryption() != nullptr;
+  store.close();
+  if (!options.makes_key()) return made;
+  made.master_key = turn_encryption_on(context, folder, options.master_key);
+  made.encrypted = true;
+  return made;
+}
 
 int init(Context& context, const InitOptions& options) {
   const std::filesystem::path folder =
@@ -24,21 +58,20 @@ int init(Context& context, const InitOptions& options) {
   TieredStoreConfig config = initial_config();
   config.hot.max_size = parse_bytes(options.max_size);
   for (const std::string& assignment : context.options().settings) set_in(config, assignment);
+  if (options.encrypt && !options.makes_key())
+    set_in(config,
+           "encryption.master_key=" + place_from(options.master_key.place, std::filesystem::current_path()));
   const std::filesystem::path settings = folder / kSettingsFile;
   // Documents without settings: a store whose db4.toml was lost.
   bool adopted = std::filesystem::exists(folder / "hot");
   std::string place = folder.string();
   write_settings(folder, config);
-  std::uint64_t documents = 0;
+  Made made;
   try {
-    Settings read = Settings::read(folder);
-    read.apply_environment();  // which may have the secrets, that the file has not
-    TieredStore store(read.config());
-    for (const CollectionInfo& collection : store.collections()) documents += collection.documents;
-    store.close();
-    if (read.config().hot.type == HotType::postgres) {
-      adopted = documents > 0;
-      place = "the schema " + read.config().hot.schema;
+    made = open_first(context, folder, options);
+    if (config.hot.type == HotType::postgres) {
+      adopted = made.documents > 0;
+      place = "the schema " + config.hot.schema;
     }
   } catch (...) {
     std::error_code ignored;  // there is no store: mend what was wrong, and try again
@@ -46,18 +79,25 @@ int init(Context& context, const InitOptions& options) {
     throw;
   }
   if (context.json()) {
-    Context::print({{"store", folder.string()},
-                    {"settings", settings.string()},
-                    {"adopted", adopted},
-                    {"documents", documents}});
-  } else if (adopted) {
+    nlohmann::json out{{"store", folder.string()},
+                       {"settings", settings.string()},
+                       {"adopted", adopted},
+                       {"documents", made.documents},
+                       {"encrypted", made.encrypted}};
+    if (!made.master_key.empty()) out["master_key"] = made.master_key;
+    Context::print(out);
+    return kOk;
+  }
+  if (adopted) {
     std::cout << "There was a store without settings in " << place << ", with "
-              << describe_count(documents, "document") << ": it is kept; its settings are now in "
+              << describe_count(made.documents, "document") << ": it is kept; its settings are now in "
               << settings.string() << "\n";
   } else {
     std::cout << "Made a store in " << folder.string() << "; its settings are in " << settings.string()
               << "\n";
   }
+  if (made.encrypted) std::cout << "What is written to it is sealed.\n";
+  print_key_advice(context.terminal(), made.master_key, !made.master_key.empty());
   return kOk;
 }
 
@@ -78,19 +118,27 @@ int report(Context& context, ReportRequest request) {
 
 void add_init(CommandTree& tree) {
   const auto options = std::make_shared<InitOptions>();
-  CLI::App& command =
-      tree.add({.name = "init",
-                .group = "The store",
-                .summary = "Make a store: a folder with db4.toml, every setting in it explained",
-                .examples = "db4 init shop\n"
-                            "db4 init shop --max-size 50MiB --set hot.durability=process\n"
-                            "db4 init --store shop"},
-               [options](Context& context) { return init(context, *options); });
+  CLI::App& command = tree.add(
+      {.name = "init",
+       .group = "The store",
+       .summary = "Make a store: a folder with db4.toml, every setting in it explained",
+       .details = "With --encrypt what leaves memory is sealed. Unless --master-key says otherwise, a "
+                  "new master key is made beside the folder: shop.master-key of shop. Keep a copy of "
+                  "it elsewhere; without it the documents are lost.",
+       .examples = "db4 init shop\n"
+                   "db4 init shop --max-size 50MiB --set hot.durability=process\n"
+                   "db4 init shop --encrypt\n"
+                   "db4 init shop --encrypt --master-key env:SHOP_MASTER_KEY\n"
+                   "db4 init --store shop"},
+      [options](Context& context) { return init(context, *options); });
   add_folder_option(command, "folder", options->folder,
                     "Its folder; --store, DB4_STORE or this one where it is not given")
       ->type_name("");
   add_size_option(command, "--max-size", options->max_size,
                   "Bytes of documents that may live hot, such as 50MiB; 0B: no bound");
+  CLI::Option* encrypt = command.add_flag("--encrypt", options->encrypt, "Seal what is written");
+  add_master_key_options(command, options->master_key, "With --encrypt: where the master key is")
+      ->needs(encrypt);
 }
 
 void add_demo(CommandTree& tree) {

@@ -141,6 +141,8 @@ int explain(Context& context, const Key& key) {
             << meta.at("version") << ", " << describe_bytes(meta.at("size")) << "\n";
   for (const json& copy : reply.at("copies"))
     std::cout << "  copy       " << escape(copy.get<std::string>()) << "\n";
+  if (const std::string key_id = reply.value("key_id", ""); !key_id.empty())
+    std::cout << "  sealed     with key " << key_id << "\n";
   std::cout << "  placed by  " << reply.at("placed_by").get<std::string>() << ", "
             << when(reply.at("placed_at")) << "\n  rule       " << reply.at("rule").get<std::string>() << ": "
             << paint_tier(terminal, reply.at("classified")) << "\n";

@@ -288,11 +288,45 @@ void print_findings(const Terminal& terminal, const DoctorReport& report) {
   for (const std::string& name : report.left_over) std::cout << "  left over: " << escape(name) << "\n";
 }
 
-int doctor(const Context& context, const DoctorOptions& asked) {
+Soundness verdict_of(const std::string& word) {
+  for (const Soundness verdict : {Soundness::sound, Soundness::noted, Soundness::unsound}) {
+    if (word == to_string(verdict)) return verdict;
+  }
+  return Soundness::skipped;
+}
+
+/// How the store's encryption stands, also where another process holds it.
+void examine_keys(Context& context, const TieredStoreConfig& config, DoctorReport& report) {
+  // One whose hot folder is lost is not to be made by looking at it.
+  if (config.hot.type != HotType::postgres && !std::filesystem::exists(config.hot.path)) return;
+  try {
+    const json reply = context.ask({{"op", "keys"}});
+    context.session().close();
+    for (const json& finding : reply.at("findings")) {
+      report.findings.push_back({.check = finding.at("check"),
+                                 .verdict = verdict_of(finding.at("verdict")),
+                                 .found = finding.at("found"),
+                                 .meaning = finding.at("meaning")});
+    }
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::cancelled) throw;
+    const bool keys = error.code() == ErrorCode::key_unavailable;
+    report.findings.push_back({.check = "encryption",
+                               .verdict = keys ? Soundness::unsound : Soundness::skipped,
+                               .found = error.problem(),
+                               .meaning = error.advice()});
+  }
+}
+
+int doctor(Context& context, const DoctorOptions& asked) {
   DoctorOptions options = asked;
   options.stop = context.stop();
   const TieredStoreConfig config = context.settings().config();
-  const DoctorReport report = examine(config, options);
+  DoctorReport report = examine(config, options);
+  const bool cold_sound = report.sound();
+  for (DoctorFinding& finding : examine_master_key(config).findings)
+    report.findings.push_back(std::move(finding));
+  examine_keys(context, config, report);
   if (context.json()) {
     json out{{"cold_type", to_string(config.cold.type)},
              {"sound", report.sound()},
@@ -307,8 +341,9 @@ int doctor(const Context& context, const DoctorOptions& asked) {
     Context::print(out);
   } else {
     print_findings(context.terminal(), report);
-    std::cout << (report.sound() ? "the cold tier (" : "the cold tier is not to be trusted (")
-              << to_string(config.cold.type) << (report.sound() ? ") does what db4 depends on\n" : ")\n");
+    std::cout << (cold_sound ? "the cold tier (" : "the cold tier is not to be trusted (")
+              << to_string(config.cold.type) << (cold_sound ? ") does what db4 depends on\n" : ")\n");
+    if (cold_sound && !report.sound()) std::cout << "keys and sealing are not in order, see above\n";
   }
   return report.sound() ? kOk : kFailed;
 }
@@ -319,12 +354,15 @@ void add_doctor(CommandTree& tree) {
   CLI::App& command = tree.add(
       {.name = "doctor",
        .group = "The store",
-       .summary = "Try out what the cold tier's object store really does, and say what db4 does about it",
+       .summary = "Try out what the cold tier really does, and see whether keys and sealing are in order",
        .details =
            "Writing, conditions, ranges, lists, checksums, the clock, and uploads in parts, under names of "
            "its "
            "own, which are removed again: some eighty requests and, with uploads, some 20 MiB. The store may "
-           "be held by another process. Ends with 1 where documents would not be safe.",
+           "be held by another process. Ends with 1 where documents would not be safe.\n\n"
+           "Of an encrypted store also: keys that expired, documents that are plain, under older keys or "
+           "under one that is to be destroyed, and a master key that others can read or that lies with the "
+           "data.",
        .examples = "db4 doctor\n"
                    "db4 doctor --no-uploads --json | jq .sound"},
       [options, no_uploads](Context& context) {

@@ -1,5 +1,6 @@
 #include "store/operation_json.hpp"
 
+#include "store/key_operations.hpp"
 #include "store/sampler.hpp"
 
 #include <db4/operations.hpp>
@@ -207,6 +208,7 @@ Json explanation_json(const Explanation& explanation) {
            {"classified", to_string(explanation.classified)},
            {"rule", explanation.rule},
            {"outlook", explanation.outlook},
+           {"key_id", explanation.key_id},
            {"moves", Json::array()}};
   if (explanation.due_at) out["due_at"] = to_us(*explanation.due_at);
   if (explanation.pin) out["pin"] = pin_json(*explanation.pin);
@@ -287,6 +289,7 @@ Json stats_json(TieredStore& store) {
             {"requests", stats.cost.requests},
             {"total", stats.cost.total},
             {"all_hot", stats.cost.all_hot}}},
+          {"encryption", encryption_json(store.encryption_status())},
           {"reads", stats.reads},
           {"read_misses", stats.read_misses},
           {"writes", stats.writes},

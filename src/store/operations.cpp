@@ -1,6 +1,7 @@
 // Operations: requests and replies in JSON over the public calls. docs/json.md describes them.
 #include "base/encoding.hpp"
 #include "store/cold_operations.hpp"
+#include "store/key_operations.hpp"
 #include "store/operation_call.hpp"
 
 #include <db4/operations.hpp>
@@ -53,6 +54,7 @@ OperationReply stat(const Call& call) {
   if (!explained) return not_found();
   Json out = found(call);
   out.update(store::meta_json(explained->meta));
+  out["key_id"] = explained->key_id;
   return reply(out);
 }
 
@@ -246,6 +248,12 @@ constexpr std::array kOperations{
     Operation{"upload_clean", store::clean_uploads, "older_than_ms"},
     Operation{"gc", store::collect_garbage, "max_objects"},
     Operation{"compact", store::compact, "max_segments max_bytes"},
+    Operation{"keys", store::list_keys, ""},
+    Operation{"key_rotate", store::rotate_key, "destroy_old force"},
+    Operation{"key_destroy", store::destroy_key, "key_id force"},
+    Operation{"key_cancel", store::cancel_key, "key_id"},
+    Operation{"reencrypt", store::reencrypt, "max_documents max_bytes"},
+    Operation{"reencrypt_document", store::reencrypt_document, "collection id"},
 };
 
 }  // namespace

@@ -36,6 +36,8 @@ holds "db4 get of nothing" uploads abort nobody
 holds "db4 get of nothing" uploads resume nobody one.json
 holds "db4 rm of nothing" rm users nobody
 holds "db4 rm of nothing" unpin users 1
+holds "db4 get of nothing" keys destroy 0123456789abcdef
+holds "db4 get of nothing" keys cancel 0123456789abcdef
 wanted=0
 holds "db4 import" import lines - <<<'{"id":1}'
 holds "db4 export" export lines --output lines.jsonl
@@ -78,6 +80,24 @@ holds "db4 unpin" unpin users 2
 holds "db4 rm" rm users 2
 holds "db4 config explain" config explain
 
+expect 0 "$db4" keys list; has "not encrypted"
+holds "db4 keys list" keys list
+holds "db4 keys init" keys init
+holds "db4 keys rotate" keys rotate
+holds "db4 keys rotate" keys rotate --destroy-old
+holds "db4 keys list" keys list
+[[ "$out" == *destroy_after* ]] || fail "no key is to be destroyed: $out"
+key=$(sed -nE 's/.*"id": "([0-9a-f]{16})".*/\1/p' <<<"$out" | head -n 1)
+holds "db4 keys reencrypt COLLECTION ID" keys reencrypt users 1
+holds "db4 keys reencrypt" keys reencrypt
+holds "db4 keys destroy" keys destroy "$key"
+holds "db4 keys cancel" keys cancel "$key"
+printf 'words' >words && chmod 600 words
+holds "db4 keys export-recovery" keys export-recovery saved --passphrase-file words
+holds "db4 keys import-recovery" keys import-recovery saved --passphrase-file words
+holds "db4 keys rewrap" keys rewrap --to "file:$work/other.key" --create
+holds "db4 init" init --store sealed --encrypt
+[[ "$out" == *master_key* ]] || fail "it does not say where the new master key is: $out"
 holds "db4 upload" upload videos v one.json --upload-id first
 holds "db4 upload" uploads resume first one.json
 holds "db4 download" download videos v copy.json

@@ -103,7 +103,8 @@ printf '#!/bin/sh\nexec "%s" "$@"\n' "$db4" >bin/db4
 chmod +x bin/db4
 "$db4" init shop >/dev/null
 "$db4" init other >/dev/null
-export PATH="$work/bin:$PATH" HOME=$work DB4_HOT_DURABILITY=none
+SHOP_MASTER_KEY=$(head -c 32 /dev/urandom | base64)
+export SHOP_MASTER_KEY PATH="$work/bin:$PATH" HOME=$work DB4_HOT_DURABILITY=none
 cd examples
 echo '{"name": "Alice"}' >alice.json
 head -c 300 /dev/urandom >cat.png
@@ -128,7 +129,7 @@ prepare() {
   export DB4_STORE=$work/shop
   db4 import --restart "$work/filled.jsonl" >/dev/null
   echo '{"id": "1002", "total": 3}' >orders.jsonl
-  rm -rf man1 photos orders-demo shop
+  rm -rf man1 photos orders-demo shop shop.master-key shop.recovery new.key
   case $1 in init | demo) unset DB4_STORE ;; esac
   case $line in
     *"put users 1"*"--if-version 3"*) for _ in 1 2; do db4 put users 1 alice.json >/dev/null; done ;;
@@ -147,6 +148,41 @@ prepare() {
       db4 demote orders 1001 >/dev/null
       rm -rf "$work/lost" && cp -r "$work/shop" "$work/lost" && rm -r "$work/lost/hot"
       export DB4_STORE=$work/lost ;;
+    "db4 keys"*)
+      # A store of its own for each, and no folder of somebody's machine.
+      rm -rf sealed sealed.master-key safe && mkdir safe
+      if [ "$1" = "keys init" ] || [ "$1" = keys ]; then
+        db4 init --store sealed >/dev/null
+      else
+        db4 init --store sealed --encrypt >/dev/null
+      fi
+      export DB4_STORE=$PWD/sealed
+      case $line in
+        *"keys init"*) ;;
+        *"keys list" | *"keys rotate") db4 keys init >/dev/null 2>&1 || true ;;
+      esac
+      echo '{"total": 12}' | db4 put orders 1001 >/dev/null
+      echo '{"total": 12}' | db4 put orders 2024-1 >/dev/null
+      case $line in
+        *destroy* | *cancel*)
+          key=$(db4 keys rotate --json | sed -nE 's/.*"old_key_id": "([0-9a-f]+)".*/\1/p')
+          db4 keys reencrypt >/dev/null
+          case $line in *cancel*) db4 keys destroy "$key" >/dev/null ;; esac
+          line=${line/4f8a1c92e07b35d6/$key}
+          line=${line/4f8a/$key} ;;
+        *recovery*)
+          printf 'correct horse' >recovery-passphrase && cp recovery-passphrase safe/passphrase
+          head -c 32 /dev/urandom | base64 >recovery.key && cp recovery.key safe
+          chmod 600 recovery-passphrase recovery.key safe/*
+          case $line in
+            *import*recovery.key*) db4 keys export-recovery shop.recovery --to file:recovery.key >/dev/null
+              rm sealed.master-key ;;
+            *import*) db4 keys export-recovery shop.recovery --passphrase-file recovery-passphrase >/dev/null ;;
+          esac ;;
+        *passphrase-file:*) printf 'correct horse' >safe/passphrase && chmod 600 safe/passphrase ;;
+      esac
+      line=${line//\/media\/safe/$PWD/safe}
+      line=${line//\/etc\/db4/$PWD/safe} ;;
     "db4 top") line="timeout --foreground --preserve-status -s INT 3 db4 top" ;;
     "db4 watch"*) line="timeout --foreground --preserve-status -s INT 2 $line" ;;
     *"--interval 10s"*) line=${line/10s/100ms} ;;

@@ -47,7 +47,7 @@ struct Section {
 class Pages {
  public:
   Pages() {
-    for (const char* page : {"json.md", "json-figures.md", "json-cold.md"})
+    for (const char* page : {"json.md", "json-figures.md", "json-cold.md", "json-keys.md"})
       read(std::string(DB4_SOURCE_DIR "/docs/") + page);
   }
   [[nodiscard]] const Section& at(const std::string& name) const { return sections_.at(name); }
@@ -173,6 +173,12 @@ class JsonDocumentsTest : public ::testing::Test {
     return json::parse(run_operation(store_, request.dump(), body).json);
   }
 
+  std::string new_master_key() {
+    const std::filesystem::path file = folder_.path() / "master-key";
+    write_master_key_file(generate_master_key(), file);
+    return file.string();
+  }
+
   const Pages pages_;
   Checker checker_{pages_};
   testing::TemporaryFolder folder_;
@@ -182,7 +188,8 @@ class JsonDocumentsTest : public ::testing::Test {
                               .durability = Durability::process},
                       .cold = {.path = folder_.path() / "cold"},
                       .tiering = {.interval = 0ms},
-                      .live = {.enabled = false}},
+                      .live = {.enabled = false},
+                      .sealing = {.master_key = "file:" + new_master_key()}},
                      {.clock = clock_, .random = seeded_random(1)}};
 };
 
@@ -248,6 +255,17 @@ TEST_F(JsonDocumentsTest, EveryReplyIsAsDescribedAndEveryDescribedMemberComes) {
   example("upload_clean");
   example("gc");
   example("compact");
+  example("keys");
+  const std::string first_key = ask({{"op", "keys"}}).at("active_key_id");
+  example("key_rotate");
+  play("key_rotate", {{"op", "key_rotate"}, {"destroy_old", true}});
+  example("reencrypt");
+  example("reencrypt_document");
+  for (const char* op : {"key_destroy", "key_cancel"}) {
+    checker_.check(pages_.at(op).examples.at(1), op, std::string("the example of ") + op, /*whole=*/false);
+    play(op, {{"op", op}, {"key_id", first_key}});
+    play("keys", {{"op", "keys"}});
+  }
   example("unpin");
   example("rm");
   const json error = json::parse(live::encode_error(error_of({{"op", "lss"}})));
