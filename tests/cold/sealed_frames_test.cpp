@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 namespace db4::testing {
 namespace {
@@ -112,6 +113,22 @@ TEST_F(SealedFramesTest, OtherContentHasAnotherKey) {
   for (std::size_t i = at + crypto::kSealedHeaderBytes; i < at + kStored; ++i)
     same += one[i] == two[i] ? 1 : 0;
   EXPECT_LT(same, kFrame / 64);
+}
+
+/// All of the salt follows from the content: no two contents in a lifetime have one.
+TEST_F(SealedFramesTest, SaltsAreAsLongAsRandomOnesAre) {
+  const FramedRecord record = begin(100);
+  const std::size_t at = record.layout().header().size() + 16;
+  std::set<Bytes> salts;
+  std::vector<std::set<std::byte>> values(crypto::kSaltBytes);
+  for (std::uint64_t seed = 0; seed < 1'000; ++seed) {
+    const Bytes bytes = encode(record, content_of(100, seed));
+    const ByteView salt = ByteView(bytes).subspan(at, crypto::kSaltBytes);
+    salts.emplace(salt.begin(), salt.end());
+    for (std::size_t i = 0; i < salt.size(); ++i) values[i].insert(salt[i]);
+  }
+  EXPECT_EQ(salts.size(), 1'000U);
+  for (const std::set<std::byte>& seen : values) EXPECT_GT(seen.size(), 200U);
 }
 
 TEST_F(SealedFramesTest, EqualFramesDifferByTheirPlace) {
