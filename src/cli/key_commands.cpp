@@ -99,6 +99,10 @@ int rotate(Context& context, const RotateFlags& flags) {
 std::optional<std::string> find_key(Context& context, const std::string& typed,
                                     std::vector<std::string>& ids) {
   const json known = context.ask({{"op", "keys"}});
+  if (!known.at("encrypted").get<bool>()) {
+    throw Error(ErrorCode::invalid_argument, "the store is not encrypted, and has no keys",
+                "`db4 keys init` turns encryption on");
+  }
   std::vector<std::string> found;
   for (const json& key : known.at("keys")) {
     const std::string id = key.at("id");

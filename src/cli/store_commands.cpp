@@ -59,8 +59,9 @@ int init(Context& context, const InitOptions& options) {
   config.hot.max_size = parse_bytes(options.max_size);
   for (const std::string& assignment : context.options().settings) set_in(config, assignment);
   if (options.encrypt && !options.makes_key())
-    set_in(config,
-           "encryption.master_key=" + place_from(options.master_key.place, std::filesystem::current_path()));
+    set_in(config, "encryption.master_key=" + options.master_key.place);
+  // In the file it counts from the store's folder; here it was said from this one.
+  config.sealing.master_key = place_from(config.sealing.master_key, std::filesystem::current_path());
   const std::filesystem::path settings = folder / kSettingsFile;
   // Documents without settings: a store whose db4.toml was lost.
   bool adopted = std::filesystem::exists(folder / "hot");

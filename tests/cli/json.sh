@@ -36,8 +36,6 @@ holds "db4 get of nothing" uploads abort nobody
 holds "db4 get of nothing" uploads resume nobody one.json
 holds "db4 rm of nothing" rm users nobody
 holds "db4 rm of nothing" unpin users 1
-holds "db4 get of nothing" keys destroy 0123456789abcdef
-holds "db4 get of nothing" keys cancel 0123456789abcdef
 wanted=0
 holds "db4 import" import lines - <<<'{"id":1}'
 holds "db4 export" export lines --output lines.jsonl
@@ -85,6 +83,10 @@ holds "db4 keys list" keys list
 holds "db4 keys init" keys init
 holds "db4 keys rotate" keys rotate
 holds "db4 keys rotate" keys rotate --destroy-old
+wanted=4
+holds "db4 get of nothing" keys destroy 0123456789abcdef
+holds "db4 get of nothing" keys cancel 0123456789abcdef
+wanted=0
 holds "db4 keys list" keys list
 [[ "$out" == *destroy_after* ]] || fail "no key is to be destroyed: $out"
 key=$(sed -nE 's/.*"id": "([0-9a-f]{16})".*/\1/p' <<<"$out" | head -n 1)

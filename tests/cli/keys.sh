@@ -26,7 +26,7 @@ export DB4_STORE=shop
 [ "$(place)" = "file:$work/shop.master-key" ] || fail "the place is $(place)"
 for id in 1 2 3; do put users $id; done
 put videos cold --tier cold
-for tier in hot cold; do hidden shop/$tier; done
+hidden shop
 expect 0 "$db4" get users 1; has "$canary"
 expect 0 "$db4" keys list; has "active"; lacks "$secret"
 first=$(key active)
@@ -127,7 +127,7 @@ expect 0 "$db4" keys rewrap --to "file:$work/second.key"
 expect 0 "$db4" ls
 # A relative path in db4.toml counts from the store's folder, wherever one is.
 sed -i 's|^master_key = .*|master_key = "file:../second.key"|' shop/db4.toml
-(cd other-place && expect 0 "$db4" --store ../shop get users 1 && has "$canary")
+(cd other-place && expect 0 "$db4" --store ../shop get users 1 && has "$canary") || exit 1
 
 # Recovery: by a passphrase, and by another key.
 printf 'correct horse battery staple\n' >words && chmod 600 words
@@ -164,7 +164,7 @@ export DB4_STORE=plain
 put users 1
 put users 2 --tier cold
 expect 0 "$db4" keys list; has "is not encrypted"
-for words in rotate reencrypt "rewrap --to env:X" "export-recovery x --to env:X"; do
+for words in rotate reencrypt "destroy 0" "cancel 0" "rewrap --to env:X" "export-recovery x --to env:X"; do
   # shellcheck disable=SC2086 # the words of a command
   expect 2 "$db4" keys $words; has "not encrypted"; has "db4 keys init"
 done
@@ -220,13 +220,15 @@ done
 [ ! -e x ] || fail "a copy of the ring was written"
 exec 9>&-
 wait "$holder" || fail "the import failed"
-for tier in hot cold; do hidden shop/$tier; done
+hidden shop
 
 # What an init was given is used; what does not work leaves nothing.
 unset DB4_STORE
 SHOP_KEY=$secret expect 0 "$db4" init given --encrypt --master-key env:SHOP_KEY; lacks "NEW MASTER KEY"; lacks "$secret"
 expect 1 "$db4" --store given ls; has SHOP_KEY
 SHOP_KEY=$secret expect 0 "$db4" --store given ls
+expect 0 "$db4" init relative --encrypt --master-key file:relative.key --create; has "$work/relative.key"
+(cd other-place && expect 0 "$db4" --store ../relative ls) || exit 1
 expect 1 "$db4" init never --encrypt --master-key file:nowhere; has "is not there"
 [ ! -e never/db4.toml ] || fail "a store that could not be made left its settings"
 expect 2 "$db4" init never --master-key env:SHOP_KEY; has "--encrypt"
