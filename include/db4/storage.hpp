@@ -16,8 +16,8 @@
 #include <db4/invalidation.hpp>
 #include <db4/invalidation_event.hpp>
 #include <db4/json_check.hpp>
-#include <db4/key_service.hpp>
 #include <db4/key_recovery.hpp>
+#include <db4/key_service.hpp>
 #include <db4/key_store.hpp>
 #include <db4/limits.hpp>
 #include <db4/literals.hpp>
