@@ -86,7 +86,7 @@ std::vector<detail::BlockRef> ColdStorage::State::read_many(std::span<const Want
   fetch_together(
       wanted, call,
       [&](std::size_t i, std::string_view record) {
-        out[i] = decode(record, wanted[i].key, wanted[i].version);
+        out[i] = decode(record, wanted[i].place, wanted[i].key, wanted[i].version);
       },
       [&](std::size_t i) { out[i] = read(wanted[i].place, wanted[i].key, wanted[i].version, call); });
   return out;

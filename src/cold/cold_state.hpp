@@ -47,6 +47,12 @@ class ColdStorage::State : private cold::UploadHooks {
     std::string key;
     Version version = 0;
   };
+  /// A complete record, and the number of the key that seals it; 0: it is plain.
+  using Record = sealing::Sealer::Sealed;
+  /// A document's record that is stored, in the form in which it would be stored now: sealed with the active
+  /// key, or plain. What is wrong with it is found before: throws as reading it does. Not compressed anew,
+  /// unless a dictionary is needed.
+  [[nodiscard]] Record reseal(std::string_view record, const Wanted& wanted);
   /// batch_read.cpp: the documents whose records lie at these places, not in frames; each a null block where
   /// it could not be had that way (its object is gone, damaged, or the store is away): whoever wants it reads
   /// it alone, and is told. Places that lie close in one object are fetched by one request, kMaxGroupFetches
@@ -61,17 +67,11 @@ class ColdStorage::State : private cold::UploadHooks {
   [[nodiscard]] std::optional<std::string> fetch_record(const catalog::ColdPlace& place,
                                                         const CallOptions& call);
 
-  /// A complete record, and the number of the key that seals it; 0: it is plain.
-  using Record = sealing::Sealer::Sealed;
   /// The record of a body, compressed as configured, with its collection's dictionary where it has one; and
   /// sealed, where the store is encrypted. Then without a dictionary: that would be plain bytes of documents.
   [[nodiscard]] Record encode(std::string_view key, const catalog::Row& row, std::string_view body);
-  /// A document's record that is stored, in the form in which it would be stored now: sealed with the active
-  /// key, or plain. What is wrong with it is found before: throws as reading it does. Not compressed anew,
-  /// unless a dictionary is needed.
-  [[nodiscard]] Record reseal(std::string_view record, std::string_view key, Version version);
-  /// The same for a large document, sent in parts as a new object; its place. The caller names it in a row,
-  /// or calls discard(). large_reseal.cpp
+  /// A large document that is stored, in the form in which it would be stored now, sent in parts as a new
+  /// object; its place. The caller names it in a row, or calls discard(). large_reseal.cpp
   [[nodiscard]] catalog::ColdPlace reseal_large(std::string_view key, const catalog::Row& row,
                                                 const CallOptions& call);
   /// A segment of the records that `writer` has, its index sealed where the store is encrypted.
@@ -158,7 +158,10 @@ class ColdStorage::State : private cold::UploadHooks {
   [[nodiscard]] std::string document_object(std::string_view key, Version version) const;
   [[nodiscard]] std::string segment_object() const;
   [[nodiscard]] std::string dictionary_object(std::uint32_t id, std::string_view bytes) const;
-  [[nodiscard]] detail::BlockRef decode(std::string_view record, std::string_view key, Version version);
+  /// What lies at the place. Throws corrupt where it is not sealed with the key that the place names: a plain
+  /// record in the place of a sealed one is somebody else's.
+  [[nodiscard]] detail::BlockRef decode(std::string_view record, const catalog::ColdPlace& place,
+                                        std::string_view key, Version version);
   /// batch_read.cpp: hands each record that lies at these places to `take`, from several threads at once, and
   /// `alone` the number of one that lies with no other. What fails is left out.
   void fetch_together(std::span<const Wanted> wanted, const CallOptions& call,

@@ -70,7 +70,7 @@ detail::BlockRef ColdStorage::State::fetch(const catalog::ColdPlace& place, std:
   if (place.framed) return fetch_framed(place, key, version, call);
   const auto record = fetch_record(place, call);
   if (!record) return {};
-  return decode(*record, key, version);
+  return decode(*record, place, key, version);
 }
 
 std::optional<std::string> ColdStorage::State::fetch_record(const catalog::ColdPlace& place,
@@ -84,9 +84,10 @@ std::optional<std::string> ColdStorage::State::fetch_record(const catalog::ColdP
   return std::string(as_text(*record));
 }
 
-detail::BlockRef ColdStorage::State::decode(std::string_view record, std::string_view key, Version version) {
+detail::BlockRef ColdStorage::State::decode(std::string_view record, const catalog::ColdPlace& place,
+                                            std::string_view key, Version version) {
   return sealing::decode_record(
-      *sealer_, record,
+      *sealer_, record, place.key,
       {.collection = catalog::collection_of(key), .id = catalog::id_of(key), .version = version},
       {.dictionaries = &dictionaries_});
 }
@@ -110,18 +111,21 @@ ColdStorage::State::Record ColdStorage::State::encode(std::string_view key, cons
   return sealing::seal_record(*sealer_, record);
 }
 
-ColdStorage::State::Record ColdStorage::State::reseal(std::string_view record, std::string_view key,
-                                                      Version version) {
-  std::string plain = sealing::open_record(*sealer_, record);
+ColdStorage::State::Record ColdStorage::State::reseal(std::string_view record, const Wanted& wanted) {
+  std::string plain = sealing::open_record(*sealer_, record, wanted.place.key);
   // Read to the end: what is damaged must not become something that is sealed well.
-  const detail::BlockRef block = decode(plain, key, version);
+  const detail::BlockRef block = sealing::decode_record(*sealer_, plain, 0,
+                                                        {.collection = catalog::collection_of(wanted.key),
+                                                         .id = catalog::id_of(wanted.key),
+                                                         .version = wanted.version},
+                                                        {.dictionaries = &dictionaries_});
   if (sealer_->seals() && codec::parse_record_header(plain).dictionary_id != 0) {
     catalog::Row row;
-    row.version = version;
+    row.version = wanted.version;
     row.content_type = block->content_type();
     row.created_at_us = block->created_at_us;
     row.updated_at_us = block->updated_at_us;
-    return encode(key, row, block->body());
+    return encode(wanted.key, row, block->body());
   }
   if (!sealer_->seals()) return {.bytes = std::move(plain)};
   return sealing::seal_record(*sealer_, plain);

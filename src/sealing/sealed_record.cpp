@@ -12,6 +12,16 @@ Identity identity_of(const codec::RecordHeader& header) noexcept {
   return {.collection = header.collection, .id = header.id, .version = header.version};
 }
 
+void check_key(const codec::ParsedHeader& stored, std::optional<KeyNumber> key) {
+  if (!key) return;
+  const KeyNumber held = stored.sealed_header.empty() ? 0 : key_of(stored.sealed_header);
+  if (held == *key) return;
+  throw Error(ErrorCode::corrupt,
+              held == 0 ? "the record is plain, and should be sealed"
+                        : "the record is sealed with another key than it should be",
+              "read another copy, or restore the document; somebody may have changed it");
+}
+
 }  // namespace
 
 Sealer::Sealed seal_record(const Sealer& sealer, std::string_view record) {
@@ -40,7 +50,8 @@ OpenedHeader::~OpenedHeader() {
   if (key_ != 0) crypto::wipe(std::as_writable_bytes(std::span(bytes_)));
 }
 
-std::string open_record(const Sealer& sealer, std::string_view record) {
+std::string open_record(const Sealer& sealer, std::string_view record, std::optional<KeyNumber> key) {
+  check_key(codec::parse_record_header(record), key);
   OpenedHeader opened(sealer, record);
   if (opened.key() == 0) return std::string(record);
   const codec::ParsedHeader& header = opened.header();
@@ -51,11 +62,11 @@ std::string open_record(const Sealer& sealer, std::string_view record) {
   return plain;
 }
 
-detail::BlockRef decode_record(const Sealer& sealer, std::string_view record,
+detail::BlockRef decode_record(const Sealer& sealer, std::string_view record, std::optional<KeyNumber> key,
                                const codec::RecordIdentity& expected, const codec::DecodeOptions& options) {
-  if (codec::parse_record_header(record).sealed_header.empty()) {
-    return codec::decode_record(record, expected, options);
-  }
+  const codec::ParsedHeader stored = codec::parse_record_header(record);
+  check_key(stored, key);
+  if (stored.sealed_header.empty()) return codec::decode_record(record, expected, options);
   return codec::decode_record(open_record(sealer, record), expected, options);
 }
 

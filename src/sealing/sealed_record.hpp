@@ -39,11 +39,13 @@ class OpenedHeader {
   KeyNumber key_ = 0;
 };
 
-/// The plain record of a sealed one; a plain one as it is. Throws corrupt for what is not exactly one record.
-std::string open_record(const Sealer& sealer, std::string_view record);
+/// The plain record of a sealed one; a plain one as it is. Throws corrupt for what is not exactly one record,
+/// and where another key sealed it than the one given (0: none): a plain record in the place of a sealed one
+/// is somebody else's.
+std::string open_record(const Sealer& sealer, std::string_view record, std::optional<KeyNumber> key = {});
 
 /// codec::decode_record of either.
-detail::BlockRef decode_record(const Sealer& sealer, std::string_view record,
+detail::BlockRef decode_record(const Sealer& sealer, std::string_view record, std::optional<KeyNumber> key,
                                const codec::RecordIdentity& expected,
                                const codec::DecodeOptions& options = {});
 

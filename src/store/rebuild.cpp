@@ -303,7 +303,7 @@ class Rebuilder {
       if (header.frame_bytes != 0) {
         check_large(object, record, header);
       } else {
-        (void)sealing::decode_record(sealer(), record,
+        (void)sealing::decode_record(sealer(), record, opened.key(),
                                      {.collection = collection, .id = id, .version = header.header.version},
                                      {.dictionaries = &dictionaries_});
         dictionaries_.note_use(collection, header.dictionary_id, header.header.version);

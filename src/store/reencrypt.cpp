@@ -147,10 +147,8 @@ ReencryptResult TieredStore::Impl::Reencryption::run() {
 }
 
 bool TieredStore::Impl::Reencryption::page() {
-  // The keys that rows may have are all longer than nothing and shorter than this.
-  static const std::string kEnd(kMaxCollectionBytes + kMaxIdBytes + 16, '\xff');
   const std::string begin = state_.after.empty() ? std::string() : state_.after + '\0';
-  std::vector<catalog::ScannedRow> rows = catalog().scan_rows(begin, kEnd, kPage);
+  std::vector<catalog::ScannedRow> rows = catalog().scan_rows(begin, {}, kPage);
   if (rows.empty()) return false;
   std::vector<tiering::ResealOrder> orders;
   std::uint64_t bytes = 0;

@@ -154,7 +154,8 @@ void Resealer::reseal(std::span<ResealOrder> orders, sealing::KeyNumber wanted, 
         throw Error(ErrorCode::corrupt, "the document's object " + order.row.cold->object + " is missing",
                     "check the cold tier for deleted objects, and restore it from a backup");
       }
-      ColdStorage::State::Record record = cold_.reseal(*held, order.key, order.row.version);
+      ColdStorage::State::Record record =
+          cold_.reseal(*held, {*order.row.cold, order.key, order.row.version});
       held.reset();
       if (cold_.packs(record.bytes.size())) {
         packing.add(order, std::move(after), std::move(body), std::move(record));

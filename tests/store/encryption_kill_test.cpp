@@ -1,6 +1,6 @@
 // A process that writes into an encrypted store, rotates its keys, seals it anew, wraps it by another master
 // key, and destroys keys, is killed at random moments. After each the store opens under one of the two master
-// keys, everything that was acknowledged reads, the audit finds no fault, and no key is gone that is needed.
+// keys, everything that was acknowledged reads, and no key is gone that is needed.
 #include "base/encoding.hpp"
 #include "kv/child_process.hpp"
 #include "support/temporary_folder.hpp"

@@ -1,5 +1,6 @@
 // An encrypted store: nothing readable outside of memory, opened by nobody without its keys, and sealed anew
 // without losing a write.
+#include "codec/record.hpp"
 #include "objects/object_stores.hpp"
 #include "support/fault_object_store.hpp"
 #include "support/temporary_folder.hpp"
@@ -397,6 +398,21 @@ TEST_P(EncryptionTest, BytesOfAnotherDocumentOrVersionAreRefused) {
   put(second, first_bytes);
   EXPECT_EQ(error_of([&] { store_->read("users", "0"); }), ErrorCode::corrupt);
   EXPECT_EQ(error_of([&] { store_->read("users", "1"); }), ErrorCode::corrupt);
+  put(first, first_bytes);
+  put(second, second_bytes);
+  expect_all();
+
+  // A plain record of the very document, as anybody can make one: not served, and not sealed anew as if it
+  // were db4's.
+  for (const char* id : {"0", "1"}) {
+    const std::string forged =
+        codec::encode_record({.collection = "users", .id = id, .version = 1}, "forged", {});
+    put(first, forged);
+    put(second, forged);
+    EXPECT_EQ(error_of([&] { store_->read("users", id); }), ErrorCode::corrupt);
+    store_->encryption()->rotate_key();
+    EXPECT_EQ(error_of([&] { store_->reencrypt_document("users", id); }), ErrorCode::corrupt);
+  }
   put(first, first_bytes);
   put(second, second_bytes);
   expect_all();
