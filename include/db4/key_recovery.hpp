@@ -43,8 +43,9 @@ struct KeyRingImport {
 };
 
 /// Puts such a copy in the place of a key ring that is lost or damaged, or whose master key is: wrapped by
-/// `master_key`. One step: it happens or does not. Keys that were destroyed after the copy was made come back
-/// with it. Any thread; nobody may have the ring open.
+/// `master_key`. One step: it happens or does not. It then counts as newer than all that was there before.
+/// Keys that were destroyed after the copy was made come back with it. Any thread; nobody may have the ring
+/// open.
 ///
 /// Throws conflict where another ring is there that works (master_key opens it), and where the one that is
 /// there has keys that the copy has not, unless forced; key_unavailable where there is no such file, or

@@ -1,9 +1,11 @@
 #include "crypto/files.hpp"
-#include "crypto/key_ring.hpp"
+#include "crypto/key_ring_access.hpp"
 
 #include <db4/error.hpp>
 #include <db4/key_recovery.hpp>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -49,6 +51,28 @@ bool works(const std::string& ring, const MasterKey& master_key) {
     if (error.code() != ErrorCode::key_unavailable && error.code() != ErrorCode::corrupt) throw;
     return false;
   }
+}
+
+/// What is kept of a ring elsewhere goes by its generation. A ring that is put back is the newest, whatever
+/// became of those that are lost: as many changes as this no ring ever sees.
+constexpr std::uint64_t kGenerationGap = 1ULL << 32;
+constexpr std::uint64_t kHighestBelieved = 1ULL << 62;
+
+void raise_generation(const std::shared_ptr<KeyStore>& copy, const MasterKey& master_key,
+                      std::uint64_t present) {
+  crypto::KeyRingAccess access(master_key, copy, system_random());
+  access.open();
+  // Two that are put back one after the other are two, also where nothing is left of the first.
+  std::array<std::byte, 3> drawn{};
+  system_random()->fill(drawn);
+  std::uint64_t apart = 0;
+  for (const std::byte byte : drawn) apart = apart << 8 | std::to_integer<std::uint64_t>(byte);
+  access.change([&](KeyRing& ring, const crypto::RingKeys&) {
+    // What cannot be opened may say anything.
+    const std::uint64_t before = std::min(present, kHighestBelieved);
+    ring.generation = std::max(ring.generation, before) + kGenerationGap + apart;
+    return true;
+  });
 }
 
 /// The keys of `before` that `now` has not. Those that were destroyed open nothing, and are not missed.
@@ -131,6 +155,7 @@ KeyRingImport import_key_ring(const std::filesystem::path& file, const MasterKey
     if (!result.lost_key_ids.empty() && !options.force) refuse_to_lose(result.lost_key_ids, same);
   }
   manager.rewrap(master_key);
+  raise_generation(copy, master_key, before ? before->generation : 0);
   if (!ring.replace(present, copy->load().value())) {
     throw Error(ErrorCode::conflict, "the key ring was changed by another process at the same moment",
                 "end what uses it, then repeat");

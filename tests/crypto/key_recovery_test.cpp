@@ -1,4 +1,5 @@
 // Recovery: copies of a key ring, and what they may and may not replace.
+#include "crypto/key_ring.hpp"
 #include "crypto_fixtures.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -158,6 +159,21 @@ TEST_F(KeyRecoveryTest, AnotherRingThatDoesNotWorkIsReplacedOnlyByForce) {
   EXPECT_EQ(error_of([&] { put_back(); }), ErrorCode::conflict);
   EXPECT_EQ(put_back({.force = true}).lost_key_ids.size(), 1U);
   open(master_, /*create=*/false);
+}
+
+TEST_F(KeyRecoveryTest, ARingThatIsPutBackIsNewerThanAllBefore) {
+  open(master_);
+  save();
+  for (int i = 0; i < 5; ++i) open(master_)->rotate_key();
+  const std::uint64_t newest = parse_key_ring(*ring_->load()).generation;
+  set_ring(std::nullopt);
+  put_back();
+  EXPECT_GT(parse_key_ring(*ring_->load()).generation, newest);
+  // Also than one that was put back before.
+  const std::uint64_t first = parse_key_ring(*ring_->load()).generation;
+  master_ = generate_master_key();
+  put_back();
+  EXPECT_GT(parse_key_ring(*ring_->load()).generation, first);
 }
 
 TEST_F(KeyRecoveryTest, ADamagedRingIsReplacedAndADamagedCopyReplacesNothing) {
