@@ -409,6 +409,7 @@ TEST_P(EncryptionTest, BytesOfAnotherDocumentOrVersionAreRefused) {
         codec::encode_record({.collection = "users", .id = id, .version = 1}, "forged", {});
     put(first, forged);
     put(second, forged);
+    store_->remove("users", id, {.tier = StorageTier::warm});
     EXPECT_EQ(error_of([&] { store_->read("users", id); }), ErrorCode::corrupt);
     store_->encryption()->rotate_key();
     EXPECT_EQ(error_of([&] { store_->reencrypt_document("users", id); }), ErrorCode::corrupt);
