@@ -87,6 +87,7 @@ std::vector<SealedCopies> read_sealed(const kv::Engine& engine) {
     if (key.size() == kSealedKeyBytes) sums[load_fixed<std::uint64_t>(key.data() + 1)] += value;
   });
   std::vector<SealedCopies> out;
+  out.reserve(sums.size());
   for (const auto& [key, sum] : sums) {
     out.push_back({.key = key, .copies = sum > 0 ? static_cast<std::uint64_t>(sum) : 0});
   }

@@ -5,7 +5,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Each is a promise that nobody checks: it needs a reason beside it, and a place here.
-MAX_NOT_RUN = 10
+MAX_NOT_RUN = 11
 
 
 class Block:

@@ -145,7 +145,7 @@ TEST(EncryptedStoreKill, NothingIsLostAndEverythingReads) {
       for (std::uint64_t left = 16 * (1 + random() % 60); left > 0; --left) {
         ASSERT_TRUE(hear()) << "the child ended by itself";
       }
-      std::this_thread::sleep_for(std::chrono::microseconds{random() % 20'000});
+      system_clock()->sleep_for(std::chrono::microseconds{random() % 20'000}, {});
       child.kill();
       while (hear()) {
       }
