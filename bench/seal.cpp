@@ -1,6 +1,6 @@
 // Sealing and opening messages beside bare AES-256-GCM with a kept context: what the key for each record, its
-// commitment and the associated data cost. Then uploads and downloads of a large document by a store that is
-// encrypted beside one that is not.
+// commitment and the associated data cost. Then uploads and downloads of a large document, and writes and
+// moves of small ones, by a store that is encrypted beside one that is not.
 #include "harness/report.hpp"
 #include "peers/raw_gcm.hpp"
 
@@ -8,6 +8,7 @@
 #include <db4/storage.hpp>
 
 #include <stdexcept>
+#include <vector>
 
 namespace db4::bench {
 namespace {
@@ -122,6 +123,88 @@ void large_documents(const Options& options, Report& report,
                                    [&](int) { return plain.download(); }));
 }
 
+/// A store on RocksDB whose cold tier is memory, with small documents.
+class SmallDocuments {
+ public:
+  SmallDocuments(const std::filesystem::path& folder, std::shared_ptr<EncryptionManager> encryption,
+                 std::size_t count)
+      : count_(count),
+        store_({.hot = {.type = HotType::rocksdb,
+                        .path = folder,
+                        .max_size = 0,
+                        .cache_size = 1_MiB,
+                        .durability = Durability::process},
+                .warm = {.max_size = 0},
+                .cold = {.dictionaries = false},
+                .tiering = {.promote_on_read = false, .interval = 0ms},
+                .live = {.enabled = false},
+                .sealing = {.reencrypt = false},
+                .encryption = std::move(encryption)},
+               {.clock = clock_, .object_store = make_memory_object_store()}) {}
+
+  double write(int round) {
+    const std::string body =
+        R"({"customer":")" + std::string(470, 'x') + R"(","round":)" + std::to_string(round) + "}";
+    return time_milliseconds([&] {
+      for (std::size_t i = 0; i < count_; ++i) store_.write_json_text("orders", std::to_string(i), body);
+    });
+  }
+  /// All of them, to cold.
+  double move() {
+    clock_->advance(30 * 24h);
+    return time_milliseconds([&] {
+      const TieringResult result = store_.run_tiering({.max_operations = 2 * count_});
+      if (result.demoted != count_) throw std::runtime_error("not all documents went to cold");
+    });
+  }
+
+ private:
+  const std::size_t count_;
+  const std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
+  TieredStore store_;
+};
+
+void small_documents(const Options& options, Report& report) {
+  const std::size_t count = options.pick<std::size_t>(200, 5'000, 20'000);
+  const std::string name = std::to_string(count) + " documents of 500 B";
+  report.section(
+      "Small documents of an encrypted store",
+      "one thread; RocksDB, acknowledged writes survive a killed process; segments go to an object "
+      "store in memory, compressed by zstd",
+      "the same store without encryption");
+  const Folder folder(options.dir());
+  const auto manager =
+      std::make_shared<EncryptionManager>(EncryptionConfig{.master_key = generate_master_key()});
+  SmallDocuments sealed(folder.path() / "sealed", manager, count);
+  SmallDocuments plain(folder.path() / "plain", nullptr, count);
+  // Each round writes all of them, and then moves them: timed apart.
+  std::vector<double> moves[2];
+  const int rounds = options.pick(1, 3, 5);
+  const auto head = [&](const char* what) {
+    return RowHead{.what = std::string(what) + " " + name,
+                   .unit = "ms",
+                   .better = Better::less,
+                   .subject = "encrypted",
+                   .peer = "not encrypted"};
+  };
+  report.row(head("write"), alternate(
+                                rounds, Better::less,
+                                [&](int round) {
+                                  const double time = sealed.write(round);
+                                  moves[0].push_back(sealed.move());
+                                  return time;
+                                },
+                                [&](int round) {
+                                  const double time = plain.write(round);
+                                  moves[1].push_back(plain.move());
+                                  return time;
+                                }));
+  std::size_t taken[2] = {0, 0};
+  report.row(head("move to cold"), alternate(
+                                       rounds, Better::less, [&](int) { return moves[0].at(taken[0]++); },
+                                       [&](int) { return moves[1].at(taken[1]++); }));
+}
+
 void run(const Options& options, Report& report) {
   EncryptionManager manager({.master_key = generate_master_key()});
   manager.initialize();
@@ -137,6 +220,7 @@ void run(const Options& options, Report& report) {
   for (const Message& message : messages) compare(options, report, manager, message);
   large_documents(options, report,
                   std::make_shared<EncryptionManager>(EncryptionConfig{.master_key = generate_master_key()}));
+  small_documents(options, report);
 }
 
 }  // namespace
