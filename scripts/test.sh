@@ -70,7 +70,7 @@ run_suite() {
 
 launcher=()
 suites=()
-for folder in base kv codec crypto net catalog objects hot warm cold tiering invalidation store report; do
+for folder in base kv codec crypto net keyservice catalog objects hot warm cold tiering invalidation store report; do
   if compgen -G "tests/$folder/*.cpp" >/dev/null; then suites+=("$folder"); fi
 done
 
@@ -138,7 +138,7 @@ if [ "$sanitizers" = yes ]; then
   sanitize asan address,undefined "${chosen[@]}"
   # Debian's RocksDB and SQLite are not instrumented: what they do among themselves is not ours to judge.
   export TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp"
-  among base kv crypto objects hot warm cold tiering invalidation store
+  among base kv crypto keyservice objects hot warm cold tiering invalidation store
   sanitize tsan thread "${chosen[@]}"
 fi
 
