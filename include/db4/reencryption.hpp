@@ -20,7 +20,7 @@ struct ReencryptProgress {
   std::uint64_t left = 0;       ///< copies on other keys than the active one; plain ones are not counted
 };
 
-/// Bounds of one re-encryption. One document is always done, unless max_documents is 0.
+/// Bounds of one re-encryption. Some documents are always looked at, unless max_documents is 0.
 struct ReencryptOptions {
   std::uint64_t max_documents = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max();  ///< of bodies

@@ -222,7 +222,8 @@ class TieredStore::Impl {
   tiering::Runner runner_;
   tiering::Resealer resealer_;
   std::mutex reencrypting_;
-  std::optional<MonotonicTime> looked_at_keys_;  ///< when keys were last asked whether they expired
+  std::optional<MonotonicTime> reencrypt_not_before_;  ///< in the background; failures are tried again then
+  std::optional<MonotonicTime> looked_at_keys_;        ///< when keys were last asked whether they expired
   store::Sampler sampler_;
   /// Last: they use all of the above.
   std::unique_ptr<tiering::Background> background_;

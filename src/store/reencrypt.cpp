@@ -2,6 +2,8 @@
 #include "catalog/keys.hpp"
 #include "store/impl.hpp"
 
+#include <set>
+
 namespace db4 {
 namespace {
 
@@ -15,6 +17,8 @@ constexpr int kAttempts = 64;
 constexpr std::chrono::microseconds kLease = 10min;
 /// Between two looks of a store's background at which keys expired.
 constexpr MonotonicTime kKeyLooks = 1h;
+/// After a whole pass in which something failed.
+constexpr MonotonicTime kFailedPause = 1h;
 constexpr std::string_view kLeaseName = "reencryption";
 
 void require_keys(const std::shared_ptr<EncryptionManager>& manager) {
@@ -51,6 +55,34 @@ std::uint64_t count_on_others(const catalog::Catalog& catalog, sealing::KeyNumbe
   return copies;
 }
 
+/// The same without those that nobody can open: their keys are destroyed, or on their way to it.
+std::uint64_t count_openable_on_others(const catalog::Catalog& catalog, EncryptionManager& keys,
+                                       sealing::KeyNumber key) {
+  if (count_on_others(catalog, key) == 0) return 0;
+  std::set<std::string> gone;
+  for (const KeyInfo& info : keys.list_keys()) {
+    if (info.state == KeyState::pending_destruction || info.state == KeyState::destroyed) {
+      gone.insert(info.id);
+    }
+  }
+  std::uint64_t copies = 0;
+  for (const catalog::SealedCopies& sealed : catalog.sealed_copies()) {
+    if (sealed.key != key && !gone.contains(sealing::to_text(sealed.key))) copies += sealed.copies;
+  }
+  return copies;
+}
+
+/// Of a document that can never be sealed anew, or only once somebody takes its key's destruction back.
+bool is_out_of_reach(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::key_destroyed || error.code() == ErrorCode::key_unavailable;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 /// One call of reencrypt().
@@ -69,6 +101,9 @@ class TieredStore::Impl::Reencryption {
   void finish();
   void compact();
   [[nodiscard]] catalog::Catalog& catalog() const { return *store_.catalog_; }
+  [[nodiscard]] std::uint64_t count_openable(sealing::KeyNumber key) const {
+    return count_openable_on_others(catalog(), *store_.encryption(), key);
+  }
   /// Since the pass began, or with none under way: it may lie where nobody will look.
   [[nodiscard]] bool plain_arrived() const {
     return store_.encryption_.sealer()->seals() && catalog().plain_arrived();
@@ -79,13 +114,14 @@ class TieredStore::Impl::Reencryption {
   const MonotonicTime started_;
   catalog::Reencryption state_;
   ReencryptResult result_;
+  bool began_ = false;  ///< a page was looked at
   bool broken_off_ = false;
   bool had_plain_ = false;  ///< there may have been something plain before this pass
 };
 
 bool TieredStore::Impl::Reencryption::may_go_on() const {
   if (broken_off_ || options_.stop.stop_requested() || options_.max_documents == 0) return false;
-  if (result_.documents == 0) return true;
+  if (!began_) return true;  // else a bound below one document would end it for ever
   return result_.documents < options_.max_documents && result_.bytes < options_.max_bytes &&
          // In the coarser unit: no bound at all, in the finer one, would be a negative one.
          std::chrono::floor<std::chrono::milliseconds>(store_.clock_->monotonic() - started_) <
@@ -95,8 +131,7 @@ bool TieredStore::Impl::Reencryption::may_go_on() const {
 ReencryptResult TieredStore::Impl::Reencryption::run() {
   const sealing::KeyNumber wanted = store_.encryption_.sealer()->wanted_key();
   const auto known = catalog().reencryption();
-  if (known && known->key == wanted && known->done && count_on_others(catalog(), wanted) == 0 &&
-      !plain_arrived()) {
+  if (known && known->key == wanted && known->done && count_openable(wanted) == 0 && !plain_arrived()) {
     state_ = *known;
     finish();
     return result_;
@@ -147,6 +182,7 @@ ReencryptResult TieredStore::Impl::Reencryption::run() {
 }
 
 bool TieredStore::Impl::Reencryption::page() {
+  began_ = true;
   const std::string begin = state_.after.empty() ? std::string() : state_.after + '\0';
   std::vector<catalog::ScannedRow> rows = catalog().scan_rows(begin, {}, kPage);
   if (rows.empty()) return false;
@@ -179,7 +215,7 @@ void TieredStore::Impl::Reencryption::reseal(std::vector<tiering::ResealOrder>& 
         state_.clean = false;
         break;
       case tiering::ResealOutcome::failed:
-        state_.clean = false;
+        if (!is_out_of_reach(order.failure)) state_.clean = false;
         if (result_.failed++ == 0) result_.first_error = message_of(order.failure);
         broken_off_ = broken_off_ || is_for_all(order.failure);
         break;
@@ -188,7 +224,7 @@ void TieredStore::Impl::Reencryption::reseal(std::vector<tiering::ResealOrder>& 
 }
 
 void TieredStore::Impl::Reencryption::finish() {
-  if (count_on_others(catalog(), state_.key) != 0) {
+  if (count_openable(state_.key) != 0) {
     // Another node sealed with the older key behind us, before it heard of the rotation.
     result_.more = true;
     return;
@@ -198,7 +234,7 @@ void TieredStore::Impl::Reencryption::finish() {
     catalog().remove_dictionaries();
     // What was plain is in the engine's free space still.
     if (had_plain_) compact();
-  } else {
+  } else if (count_on_others(catalog(), state_.key) == 0) {
     auto uploads = cold::count_unfinished_uploads(catalog());
     uploads.erase(0);
     // An upload that was begun sealed ends so: its keys are needed until then.
@@ -226,6 +262,8 @@ void TieredStore::Impl::maintain_keys(const TieringOptions& options, TieringResu
     if (!result.stopped_by.empty()) return;
     cold_.state().keep_key_ring({.stop = options.stop});
     const std::size_t moves = result.promoted + result.demoted;
+    // What could not be sealed anew is not tried again, nor the whole store gone over, in every run.
+    if (reencrypt_not_before_ && now < *reencrypt_not_before_) return;
     if (!config_.sealing.reencrypt || moves >= options.max_operations ||
         result.bytes_moved >= options.max_bytes || result.duration >= options.max_duration) {
       return;
@@ -234,6 +272,8 @@ void TieredStore::Impl::maintain_keys(const TieringOptions& options, TieringResu
                                                 .max_bytes = options.max_bytes - result.bytes_moved,
                                                 .max_duration = options.max_duration - result.duration,
                                                 .stop = options.stop});
+    reencrypt_not_before_.reset();
+    if (resealed.failed > 0 && !resealed.more) reencrypt_not_before_ = now + kFailedPause;
     result.reencrypted = resealed.documents;
     result.reencrypted_bytes = resealed.bytes;
     if (!resealed.first_error.empty()) result.errors.push_back("re-encryption: " + resealed.first_error);

@@ -5,11 +5,12 @@
 namespace db4::tiering {
 namespace {
 
-bool was_stopped(const std::exception_ptr& failure) {
+/// Stopped, or sealed with a key that is gone: nothing is wrong with the move, and nothing to be mended.
+bool is_no_failure(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
-    return error.code() == ErrorCode::cancelled;
+    return error.code() == ErrorCode::cancelled || error.code() == ErrorCode::key_destroyed;
   } catch (const std::exception&) {
     return false;
   }
@@ -19,7 +20,7 @@ bool was_stopped(const std::exception_ptr& failure) {
 void fail(MoveOrder& order) {
   order.failure = std::current_exception();
   // A run that is stopped has not failed: its documents stay, as those do that it never began.
-  order.outcome = was_stopped(order.failure) ? MoveOutcome::changed : MoveOutcome::failed;
+  order.outcome = is_no_failure(order.failure) ? MoveOutcome::changed : MoveOutcome::failed;
 }
 
 }  // namespace

@@ -287,6 +287,18 @@ TEST_P(EncryptionTest, ForcedDestructionShredsAndSaysSo) {
   for (const char* id : {"0", "1", "2", "3"}) {
     EXPECT_EQ(error_of([&] { store_->read("users", id); }), ErrorCode::key_destroyed) << id;
   }
+  // The rest is sealed anew, and nobody comes back to what is lost in every run.
+  reencrypts_ = true;
+  close();
+  open();
+  store_->encryption()->rotate_key();
+  TieringResult run = store_->run_tiering();
+  for (const char* id : {"4", "5"}) EXPECT_EQ(key_of(id), store_->encryption()->active_key_id());
+  EXPECT_THAT(run.errors, ::testing::ElementsAre(HasSubstr("destroyed")));
+  EXPECT_FALSE(store_->reencrypt().more);
+  EXPECT_EQ(store_->reencrypt().failed, 0U) << "there is nothing that could be done";
+  run = store_->run_tiering();
+  EXPECT_TRUE(run.errors.empty()) << run.errors[0];
   EXPECT_TRUE(store_->read("users", "4"));
   EXPECT_TRUE(store_->remove("users", "0")) << "what nobody can read can be removed";
   store_->write_bytes("users", "1", as_bytes("anew"));
