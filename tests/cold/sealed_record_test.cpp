@@ -116,15 +116,21 @@ TEST_F(SealedRecordTest, EveryTruncationAndWhatIsAddedIsRefused) {
 }
 
 TEST_F(SealedRecordTest, PartsOfOtherRecordsAreRefused) {
-  const auto parts = [](const std::string& sealed) {
-    const codec::ParsedHeader header = codec::parse_record_header(sealed);
-    return std::pair(std::string(header.sealed_header), sealed.substr(header.payload_offset));
+  const auto header_of = [](const std::string& sealed) {
+    return std::string(codec::parse_record_header(sealed).sealed_header);
   };
-  const auto [header, payload] = parts(seal_record(sealer_, plain(Compression::none)).bytes);
-  const auto [other_header, other_payload] =
-      parts(seal_record(sealer_, plain(Compression::none, "user-2")).bytes);
-  const auto [newer_header, newer_payload] =
-      parts(seal_record(sealer_, plain(Compression::none, "user-1", 8)).bytes);
+  const auto payload_of = [](const std::string& sealed) {
+    return sealed.substr(codec::parse_record_header(sealed).payload_offset);
+  };
+  const std::string record = seal_record(sealer_, plain(Compression::none)).bytes;
+  const std::string other = seal_record(sealer_, plain(Compression::none, "user-2")).bytes;
+  const std::string newer = seal_record(sealer_, plain(Compression::none, "user-1", 8)).bytes;
+  const std::string header = header_of(record);
+  const std::string payload = payload_of(record);
+  const std::string other_header = header_of(other);
+  const std::string other_payload = payload_of(other);
+  const std::string newer_header = header_of(newer);
+  const std::string newer_payload = payload_of(newer);
   EXPECT_EQ(read(codec::encode_sealed_record(header, payload)), kBody);
   for (const std::string* wrong : {&other_payload, &newer_payload, &header}) {
     EXPECT_EQ(error_of([&] { read(codec::encode_sealed_record(header, *wrong)); }), ErrorCode::corrupt);

@@ -404,8 +404,10 @@ TEST_P(EncryptionTest, BytesOfAnotherDocumentOrVersionAreRefused) {
   };
   const auto held = objects();
   ASSERT_EQ(held.size(), 2U);
-  const auto& [first, first_bytes] = *held.begin();
-  const auto& [second, second_bytes] = *std::next(held.begin());
+  const std::string& first = held.begin()->first;
+  const std::string& first_bytes = held.begin()->second;
+  const std::string& second = std::next(held.begin())->first;
+  const std::string& second_bytes = std::next(held.begin())->second;
   put(first, second_bytes);
   put(second, first_bytes);
   EXPECT_EQ(error_of([&] { store_->read("users", "0"); }), ErrorCode::corrupt);
