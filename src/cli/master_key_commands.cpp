@@ -110,6 +110,24 @@ void rewrap_ring(const Context& context, const TieredStoreConfig& config, const 
   manager.rewrap(key);
 }
 
+/// The copy of the key ring in cold is to open with the new master key too: a rebuild begins with it. Whether
+/// that could be done now.
+bool renew_copy(TieredStoreConfig config, const std::string& place) {
+  config.sealing.master_key = place;
+  config.sealing.reencrypt = false;
+  config.tiering.interval = std::chrono::milliseconds{0};
+  try {
+    TieredStore store(std::move(config));
+    store.reencrypt({.max_documents = 0});
+    store.close();
+    return true;
+  } catch (const Error& error) {
+    std::cerr << "warning: the copy of the key ring in cold is as it was (" << escape(error.what())
+              << "); `db4 keys reencrypt` renews it, and so does a program that has the store open\n";
+    return false;
+  }
+}
+
 int rewrap(Context& context, const RewrapFlags& flags) {
   const Settings settings = context.settings();
   require_encrypted(settings);
@@ -121,8 +139,12 @@ int rewrap(Context& context, const RewrapFlags& flags) {
   telling_of_key(to, flags.to.create, [&] { rewrap_ring(context, settings.config(), to); });
   // From here on the ring is under the new key. Killed now, the same command goes on: see rewrap_ring.
   if (in_file) file.write();
+  const bool copied = renew_copy(settings.config(), to);
   if (context.json()) {
-    Context::print({{"master_key", to}, {"created", flags.to.create}, {"settings_written", in_file}});
+    Context::print({{"master_key", to},
+                    {"created", flags.to.create},
+                    {"settings_written", in_file},
+                    {"cold_copy", copied}});
   } else {
     std::cout << "The key ring is under another master key now; no document was touched.\n"
               << (in_file ? "db4.toml says where it is: " + escape(to)
@@ -199,7 +221,7 @@ int import_recovery(Context& context, const RecoveryFlags& flags) {
   const bool in_file = other && stands_in_file(origin);
   const SettingsFile file = with_place(context.folder(), place);
   const bool made = flags.master_key.create;
-  const auto ring = context.open_ring(config, "putting a key ring back");
+  auto ring = context.open_ring(config, "putting a key ring back");
   if (made) make_master_key(place);
   KeyRingImport result;
   telling_of_key(place, made, [&] {
@@ -207,6 +229,8 @@ int import_recovery(Context& context, const RecoveryFlags& flags) {
                              {.force = flags.force});
   });
   if (in_file) file.write();
+  ring.reset();  // which has the store's lock
+  const bool copied = renew_copy(config, place);
   const json ids = ids_of(result.keys);
   if (context.json()) {
     Context::print({{"imported", result.imported},
@@ -214,7 +238,8 @@ int import_recovery(Context& context, const RecoveryFlags& flags) {
                     {"lost_keys", result.lost_key_ids},
                     {"master_key", place},
                     {"created", made},
-                    {"settings_written", in_file}});
+                    {"settings_written", in_file},
+                    {"cold_copy", copied}});
     return kOk;
   }
   if (result.imported) {

@@ -74,6 +74,8 @@ class ColdStorage::State : private cold::UploadHooks {
   /// object; its place. The caller names it in a row, or calls discard(). large_reseal.cpp
   [[nodiscard]] catalog::ColdPlace reseal_large(std::string_view key, const catalog::Row& row,
                                                 const CallOptions& call);
+  /// Throws key_destroyed or key_unavailable where the record at the place cannot be opened by anybody now.
+  void check_key(const catalog::ColdPlace& place) const { sealer_->check_key(place.key); }
   /// A segment of the records that `writer` has, its index sealed where the store is encrypted.
   [[nodiscard]] std::string finish(codec::SegmentWriter& writer) const;
   /// The entries of a segment's index.
@@ -103,6 +105,11 @@ class ColdStorage::State : private cold::UploadHooks {
   /// Where the store keeps its key ring itself: makes sure that cold has a copy of it, and none that is
   /// older.
   void keep_key_ring(const CallOptions& call) { key_rings_.keep(store_folder(), call); }
+  /// The same, and deletes older copies that could not be deleted then. Throws where they cannot be yet.
+  void tidy_key_rings(const CallOptions& call) {
+    keep_key_ring(call);
+    key_rings_.clean_up(store_folder(), call);
+  }
 
   /// Keeps close() waiting while it is held; throws invalid_argument after it. For calls that come past the
   /// store's own gate.

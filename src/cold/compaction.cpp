@@ -67,7 +67,9 @@ bool Compaction::rewrite(const std::string& object) {
     auto live = find_live(object, read_index(*facts));
     copy(object, live);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::corrupt) throw;
+    const bool unreadable = error.code() == ErrorCode::corrupt || error.code() == ErrorCode::key_destroyed ||
+                            error.code() == ErrorCode::key_unavailable;
+    if (!unreadable) throw;
     // Its records are read without the index; nobody but a rebuild misses it.
     if (result_.damaged_records++ == 0) result_.first_error = error.what();
     catalog_.forget_sparse(object);

@@ -22,6 +22,12 @@ std::string name_of(const crypto::RingId& ring, std::uint64_t generation) {
   return std::string(kKeyRingFolder) + to_hex(ring) + "." + to_hex(as_bytes(number));
 }
 
+/// Names begin with the ring and end with the generation.
+bool is_of_same_ring(std::string_view name, std::string_view other) noexcept {
+  return name.size() == other.size() &&
+         name.substr(0, name.size() - kGenerationDigits) == other.substr(0, other.size() - kGenerationDigits);
+}
+
 std::vector<ObjectInfo> list_copies(ObjectStore& objects, const std::string& folder,
                                     const CallOptions& call) {
   std::vector<ObjectInfo> out;
@@ -53,6 +59,14 @@ void KeyRingCopies::keep(const std::string& folder, const CallOptions& call) {
   if (ring.generation == kept_.load(std::memory_order_relaxed)) return;
   // A generation is one ring for ever: putting it twice, from two nodes, is putting the same bytes.
   const std::string name = folder + name_of(owner_->ring_id(), ring.generation);
+  for (const ObjectInfo& copy : list_copies(objects_, folder, call)) {
+    // A node that knows more was here: what we know is in its copy, and ours would bring back what it took
+    // away.
+    if (is_of_same_ring(copy.name, name) && copy.name >= name) {
+      kept_.store(ring.generation, std::memory_order_release);
+      return;
+    }
+  }
   if (!objects_.put(name, as_bytes(ring.bytes), {.call = call}).verified) {
     const auto arrived = objects_.get(name, kMaxKeyRingBytes, call);
     if (!arrived || as_text(*arrived) != ring.bytes) {
@@ -60,17 +74,28 @@ void KeyRingCopies::keep(const std::string& folder, const CallOptions& call) {
                   "check the cold tier's disk or provider; documents stay where they were");
     }
   }
-  remove_older(folder, name, call);
   kept_.store(ring.generation, std::memory_order_release);
+  left_beside_ = name;
+  try {
+    remove_older(folder, name, call);
+    left_beside_.clear();
+  } catch (const Error&) {
+    // The ring is there, which is what writers wait for.
+  }
+}
+
+void KeyRingCopies::clean_up(const std::string& folder, const CallOptions& call) {
+  const std::lock_guard lock(mutex_);
+  if (left_beside_.empty()) return;
+  remove_older(folder, left_beside_, call);
+  left_beside_.clear();
 }
 
 void KeyRingCopies::remove_older(const std::string& folder, const std::string& kept,
                                  const CallOptions& call) {
   std::vector<std::string> older;
   for (const ObjectInfo& copy : list_copies(objects_, folder, call)) {
-    // Of the same ring, which is what names begin with.
-    const std::size_t same = kept.size() - kGenerationDigits;
-    if (copy.name < kept && copy.name.substr(0, same) == kept.substr(0, same)) older.push_back(copy.name);
+    if (copy.name < kept && is_of_same_ring(copy.name, kept)) older.push_back(copy.name);
   }
   if (older.empty()) return;
   const std::vector<RemoveFailure> failures = objects_.remove_many(older, call);

@@ -31,9 +31,12 @@ class KeyRingCopies {
   KeyRingCopies(ObjectStore& objects, crypto::KeyRingOwner* owner) noexcept
       : objects_(objects), owner_(owner) {}
 
-  /// Returns when the ring, as this process knows it, is in cold; to be called before what its keys sealed is
-  /// put there. Costs nothing where it is. Throws what the object store throws.
+  /// Returns when the ring, as this process knows it or newer, is in cold; to be called before what its keys
+  /// sealed is put there. Costs nothing where it is. Throws what the object store throws; what it could not
+  /// delete it leaves to clean_up().
   void keep(const std::string& folder, const CallOptions& call);
+  /// Deletes older copies that were left. Throws unavailable where that fails again.
+  void clean_up(const std::string& folder, const CallOptions& call);
 
  private:
   void remove_older(const std::string& folder, const std::string& kept, const CallOptions& call);
@@ -42,6 +45,7 @@ class KeyRingCopies {
   crypto::KeyRingOwner* const owner_;
   std::mutex mutex_;
   std::atomic<std::uint64_t> kept_{0};  ///< generation; they begin with 1
+  std::string left_beside_;             ///< the copy that has older ones beside it yet; empty: none does
 };
 
 /// The newest copy in a store's folder; nullopt where there is none.

@@ -187,9 +187,9 @@ ColdStorage::State::FramedReader::FramedReader(State& state, const catalog::Cold
                 "check the cold tier, and restore the object from a backup");
   }
   // Who can write to the object store could otherwise put something plain in a sealed document's place.
-  if (place.key != 0 && record_.key() == 0) {
+  if (place.key != record_.key()) {
     throw Error(ErrorCode::corrupt,
-                "the object " + object_ + " is plain, and the catalogue says it is sealed",
+                "the object " + object_ + " is sealed with another key than the catalogue says, or with none",
                 "check the cold tier, and restore the object from a backup");
   }
 }

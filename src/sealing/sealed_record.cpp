@@ -26,12 +26,13 @@ void check_key(const codec::ParsedHeader& stored, std::optional<KeyNumber> key) 
 
 Sealer::Sealed seal_record(const Sealer& sealer, std::string_view record) {
   const codec::ParsedHeader plain = codec::parse_record_header(record);
-  // By two calls, between which the key may be rotated: then the payload's key may go no sooner than the
-  // header's, which is the older one, and the one that is noted.
-  const Sealer::Sealed header =
-      sealer.seal(Kind::record_header, {}, as_bytes(record.substr(0, plain.payload_offset)), Padding::none);
-  Sealer::Sealed payload = sealer.seal(payload_codec(plain.compression), identity_of(plain.header),
-                                       as_bytes(record.substr(plain.payload_offset)), sealer.padding());
+  // Both with one key: it is the one that is noted, and must not go before either.
+  const auto key = sealer.keys().for_sealing();
+  const Sealer::Sealed header = sealer.seal(*key, static_cast<std::uint8_t>(Kind::record_header), {},
+                                            as_bytes(record.substr(0, plain.payload_offset)), Padding::none);
+  const Sealer::Sealed payload =
+      sealer.seal(*key, payload_codec(plain.compression), identity_of(plain.header),
+                  as_bytes(record.substr(plain.payload_offset)), sealer.padding());
   return {.bytes = codec::encode_sealed_record(header.bytes, payload.bytes), .key = header.key};
 }
 

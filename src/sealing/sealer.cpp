@@ -48,6 +48,13 @@ crypto::KeySource& Sealer::keys() const {
   return manager_->keys();
 }
 
+void Sealer::check_key(KeyNumber key) const {
+  if (key == 0) return;
+  crypto::KeyId id{};
+  std::memcpy(id.data(), &key, sizeof key);
+  (void)keys().for_opening(id);
+}
+
 KeyNumber Sealer::wanted_key() const {
   if (!seals()) return 0;
   const auto id = crypto::key_id_from_text(manager_->active_key_id());
@@ -64,10 +71,14 @@ SealContext Sealer::context(std::uint8_t codec, const Identity& identity) const 
 
 Sealer::Sealed Sealer::seal(std::uint8_t codec, const Identity& identity, ByteView plaintext,
                             Padding padding) const {
-  const auto key = keys().for_sealing();
+  return seal(*keys().for_sealing(), codec, identity, plaintext, padding);
+}
+
+Sealer::Sealed Sealer::seal(const crypto::SealKey& key, std::uint8_t codec, const Identity& identity,
+                            ByteView plaintext, Padding padding) const {
   Sealed out{.bytes = std::string(crypto::sealed_size(plaintext.size(), padding), '\0'),
-             .key = number_of(key->id())};
-  crypto::seal_message(*key, context(codec, identity), plaintext, padding, *random_, writable(out.bytes));
+             .key = number_of(key.id())};
+  crypto::seal_message(key, context(codec, identity), plaintext, padding, *random_, writable(out.bytes));
   return out;
 }
 

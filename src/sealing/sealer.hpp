@@ -58,6 +58,8 @@ class Sealer {
   /// Throws key_unavailable without keys.
   [[nodiscard]] crypto::KeySource& keys() const;
 
+  /// Throws as opening with that key would, where it cannot be used (any more); 0 is always well.
+  void check_key(KeyNumber key) const;
   /// The key that what is written now is sealed with; 0: it is written plain.
   [[nodiscard]] KeyNumber wanted_key() const;
 
@@ -72,6 +74,9 @@ class Sealer {
   [[nodiscard]] Sealed seal(Kind kind, const Identity& identity, ByteView plaintext, Padding padding) const {
     return seal(static_cast<std::uint8_t>(kind), identity, plaintext, padding);
   }
+  /// With a key that was taken from keys(): for parts of one thing, which are to go with one key.
+  [[nodiscard]] Sealed seal(const crypto::SealKey& key, std::uint8_t codec, const Identity& identity,
+                            ByteView plaintext, Padding padding) const;
   /// Throws corrupt for whatever was not sealed just so.
   [[nodiscard]] std::string open(std::uint8_t codec, const Identity& identity, std::string_view sealed) const;
   [[nodiscard]] std::string open(Kind kind, const Identity& identity, std::string_view sealed) const {

@@ -28,7 +28,12 @@ Encryption::Encryption(kv::Engine& engine, const TieredStoreConfig& config,
     : ring_(std::make_shared<catalog::RingStore>(engine)),
       manager_(make_manager(config, clock)),
       sealer_(std::make_shared<sealing::Sealer>(manager_, config.sealing.writes, config.sealing.padding)) {
-  check_mark(config.sealing.writes);
+  try {
+    check_mark(config.sealing.writes);
+  } catch (...) {
+    ring_->close();  // the manager may be somebody's, and the engine goes
+    throw;
+  }
 }
 
 Encryption::~Encryption() { close(); }

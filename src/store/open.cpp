@@ -179,7 +179,11 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
               [this](std::string_view key) { return figures_of(key); }),
       resealer_(*catalog_, cold_.state(), clock_),
       sampler_(*catalog_, clock_, config_.stats) {
-  encryption_.adopt(*catalog_, [this] { hot_.state().cache().clear(); });
+  const bool warm_in_memory = config_.warm.type == WarmType::memory && components.warm_cache == nullptr;
+  encryption_.adopt(*catalog_, [this, warm_in_memory] {
+    hot_.state().cache().clear();
+    if (warm_in_memory) warm_.clear();  // elsewhere what it has is sealed
+  });
   note_encryption();
   catalog_->add_listener(&hot_.state());
   catalog_->add_listener(news_.get());

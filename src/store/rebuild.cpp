@@ -15,6 +15,7 @@
 #include <deque>
 #include <future>
 #include <map>
+#include <tuple>
 #include <unordered_set>
 
 namespace db4 {
@@ -115,6 +116,8 @@ class Rebuilder {
       after = page.objects.back().name;
     }
     while (!ahead.empty()) take();
+    // One key that is gone is no reason to give up the rest; nothing that opens is another matter.
+    if (found_ == 0 && locked_) throw *locked_;
     if (result_.objects == 0) {
       throw Error(ErrorCode::invalid_argument, "there is no object under \"" + prefix + "\"",
                   "check cold.prefix and the store id");
@@ -192,6 +195,13 @@ class Rebuilder {
     TieredStoreConfig reading = config_;
     reading.sealing.writes = true;  // else keys are taken to be for nothing, where nothing says otherwise
     encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
+  }
+
+  /// A copy that is not to be opened: not damaged, and with the right keys it can be read. Throws where there
+  /// are no keys at all.
+  void note_locked(const Error& error) {
+    if (!sealer().has_keys()) throw error;
+    if (!locked_) locked_ = error;
   }
 
   [[nodiscard]] const sealing::Sealer& sealer() const { return *encryption_->sealer(); }
@@ -325,8 +335,7 @@ class Rebuilder {
                                     .key = opened.key()};
       return copy;
     } catch (const Error& error) {
-      // Not the copy's fault: with the right keys it can be read.
-      if (error.code() == ErrorCode::key_unavailable) throw;
+      if (error.code() == ErrorCode::key_unavailable) note_locked(error);
       ++result_.damaged;
       doubt(object.name, collection, id, "this copy is left out: " + error.problem());
       return std::nullopt;
@@ -357,6 +366,12 @@ class Rebuilder {
     }
   }
 
+  void doubt_plain(const ObjectInfo& object, const Copy& copy) {
+    if (!sealer().has_keys() || copy.row.cold->key != 0) return;
+    doubt(object.name, catalog::collection_of(copy.key), catalog::id_of(copy.key),
+          "this copy is plain in an encrypted store: of before it was, or somebody else's");
+  }
+
   void look_at_record(const ObjectInfo& object, std::string_view bytes) {
     if (!begins_like_a_record(bytes)) {
       ++result_.unknown;
@@ -365,6 +380,7 @@ class Rebuilder {
     }
     const auto copy = judge(object, bytes, 0, /*in_segment=*/false);
     if (!copy) return;
+    doubt_plain(object, *copy);
     ++found_;
     std::vector<catalog::ChangeSet> sets;
     if (stage(*copy, sets)) {
@@ -390,7 +406,9 @@ class Rebuilder {
     std::vector<Copy> copies;
     for (const codec::SegmentEntry& entry : entries_of(object, bytes)) {
       auto copy = judge(object, bytes.substr(entry.offset, entry.length), entry.offset, /*in_segment=*/true);
-      if (copy) copies.push_back(std::move(*copy));
+      if (!copy) continue;
+      doubt_plain(object, *copy);
+      copies.push_back(std::move(*copy));
     }
     if (copies.empty()) return;
     found_ += copies.size();
@@ -421,7 +439,7 @@ class Rebuilder {
                                           return sealer().open(sealing::Kind::segment_index, {}, sealed);
                                         });
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::key_unavailable) throw;
+      if (error.code() == ErrorCode::key_unavailable) note_locked(error);
       doubt(object.name, {}, {},
             "the segment's index cannot be read, its records are taken one by one: " + error.problem());
     }
@@ -448,7 +466,11 @@ class Rebuilder {
       return true;
     }
     ++result_.older_copies;
-    const auto age = [](const catalog::Row& row) { return std::pair(row.version, row.updated_at_us); };
+    // Who can write to the object store, and has no keys, can put a plain record there: it is not to take the
+    // place of a sealed one.
+    const auto age = [this](const catalog::Row& row) {
+      return std::tuple(sealer().has_keys() && row.cold->key != 0, row.version, row.updated_at_us);
+    };
     if (held->version == copy.row.version && held->updated_at_us != copy.row.updated_at_us) {
       doubt(copy.row.cold->object, catalog::collection_of(copy.key), catalog::id_of(copy.key),
             "there are two of version " + std::to_string(copy.row.version) + ": the later one is taken");
@@ -480,6 +502,7 @@ class Rebuilder {
   RebuildResult result_;
   std::uint64_t found_ = 0;
   Version highest_ = 0;
+  std::optional<Error> locked_;
 };
 
 }  // namespace

@@ -27,18 +27,6 @@ void require_keys(const std::shared_ptr<EncryptionManager>& manager) {
               "open it with encryption.master_key, or TieredStoreConfig::encryption");
 }
 
-/// Of a failure that every other document would have too.
-bool is_for_all(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::deadline_exceeded ||
-           error.code() == ErrorCode::resource_exhausted || error.code() == ErrorCode::read_only;
-  } catch (const std::exception&) {
-    return true;
-  }
-}
-
 std::string message_of(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
@@ -55,19 +43,17 @@ std::uint64_t count_on_others(const catalog::Catalog& catalog, sealing::KeyNumbe
   return copies;
 }
 
-/// The same without those that nobody can open: their keys are destroyed, or on their way to it.
+/// The same without those that nobody can open: their keys are destroyed, on their way to it, or not there.
 std::uint64_t count_openable_on_others(const catalog::Catalog& catalog, EncryptionManager& keys,
                                        sealing::KeyNumber key) {
   if (count_on_others(catalog, key) == 0) return 0;
-  std::set<std::string> gone;
+  std::set<std::string> open;
   for (const KeyInfo& info : keys.list_keys()) {
-    if (info.state == KeyState::pending_destruction || info.state == KeyState::destroyed) {
-      gone.insert(info.id);
-    }
+    if (info.state == KeyState::active || info.state == KeyState::decrypt_only) open.insert(info.id);
   }
   std::uint64_t copies = 0;
   for (const catalog::SealedCopies& sealed : catalog.sealed_copies()) {
-    if (sealed.key != key && !gone.contains(sealing::to_text(sealed.key))) copies += sealed.copies;
+    if (sealed.key != key && open.contains(sealing::to_text(sealed.key))) copies += sealed.copies;
   }
   return copies;
 }
@@ -121,7 +107,8 @@ class TieredStore::Impl::Reencryption {
 
 bool TieredStore::Impl::Reencryption::may_go_on() const {
   if (broken_off_ || options_.stop.stop_requested() || options_.max_documents == 0) return false;
-  if (!began_) return true;  // else a bound below one document would end it for ever
+  if (store_.gate_.closed()) return false;  // close() waits for this call
+  if (!began_) return true;                 // else a bound below one document would end it for ever
   return result_.documents < options_.max_documents && result_.bytes < options_.max_bytes &&
          // In the coarser unit: no bound at all, in the finer one, would be a negative one.
          std::chrono::floor<std::chrono::milliseconds>(store_.clock_->monotonic() - started_) <
@@ -217,7 +204,7 @@ void TieredStore::Impl::Reencryption::reseal(std::vector<tiering::ResealOrder>& 
       case tiering::ResealOutcome::failed:
         if (!is_out_of_reach(order.failure)) state_.clean = false;
         if (result_.failed++ == 0) result_.first_error = message_of(order.failure);
-        broken_off_ = broken_off_ || is_for_all(order.failure);
+        broken_off_ = broken_off_ || tiering::is_for_all(order.failure);
         break;
     }
   }
@@ -231,14 +218,16 @@ void TieredStore::Impl::Reencryption::finish() {
   }
   if (store_.encryption_.sealer()->seals()) {
     // Dictionaries are made of plain documents, and no record needs one any more.
-    catalog().remove_dictionaries();
+    // Other nodes may write plain documents with them still.
+    if (!catalog().shared()) catalog().remove_dictionaries();
     // What was plain is in the engine's free space still.
     if (had_plain_) compact();
-  } else if (count_on_others(catalog(), state_.key) == 0) {
+  } else {
+    // Uploads first: one that ends in between is in the rows then.
     auto uploads = cold::count_unfinished_uploads(catalog());
     uploads.erase(0);
     // An upload that was begun sealed ends so: its keys are needed until then.
-    if (uploads.empty()) store_.encryption_.forget_keys();
+    if (uploads.empty() && count_on_others(catalog(), state_.key) == 0) store_.encryption_.forget_keys();
   }
 }
 
@@ -260,7 +249,7 @@ void TieredStore::Impl::maintain_keys(const TieringOptions& options, TieringResu
       looked_at_keys_ = now;
     }
     if (!result.stopped_by.empty()) return;
-    cold_.state().keep_key_ring({.stop = options.stop});
+    cold_.state().tidy_key_rings({.stop = options.stop});
     const std::size_t moves = result.promoted + result.demoted;
     // What could not be sealed anew is not tried again, nor the whole store gone over, in every run.
     if (reencrypt_not_before_ && now < *reencrypt_not_before_) return;
@@ -268,12 +257,17 @@ void TieredStore::Impl::maintain_keys(const TieringOptions& options, TieringResu
         result.bytes_moved >= options.max_bytes || result.duration >= options.max_duration) {
       return;
     }
-    const ReencryptResult resealed = reencrypt({.max_documents = options.max_operations - moves,
-                                                .max_bytes = options.max_bytes - result.bytes_moved,
-                                                .max_duration = options.max_duration - result.duration,
-                                                .stop = options.stop});
+    // Somebody's own call may take hours, and the runs have other things to do.
+    const std::unique_lock mine(reencrypting_, std::try_to_lock);
+    if (!mine) return;
+    const ReencryptOptions bounds{.max_documents = options.max_operations - moves,
+                                  .max_bytes = options.max_bytes - result.bytes_moved,
+                                  .max_duration = options.max_duration - result.duration,
+                                  .stop = options.stop};
+    const ReencryptResult resealed = Reencryption(*this, bounds).run();
     reencrypt_not_before_.reset();
-    if (resealed.failed > 0 && !resealed.more) reencrypt_not_before_ = now + kFailedPause;
+    if (resealed.failed > 0 && (!resealed.more || resealed.documents == 0))
+      reencrypt_not_before_ = now + kFailedPause;
     result.reencrypted = resealed.documents;
     result.reencrypted_bytes = resealed.bytes;
     if (!resealed.first_error.empty()) result.errors.push_back("re-encryption: " + resealed.first_error);
@@ -288,7 +282,8 @@ void TieredStore::Impl::note_encryption() {
   const auto known = catalog_->reencryption();
   if (sealer.seals() && catalog_->is_new()) {
     catalog_->set_reencryption({.key = sealer.wanted_key(), .done = true, .no_plain = true});
-  } else if (!sealer.seals() && known && known->no_plain) {
+  } else if (!sealer.seals() && known && known->key != 0) {
+    // What is written from now on is plain, wherever a walk had come to.
     catalog_->set_reencryption({.key = 0});
   }
 }
@@ -296,6 +291,8 @@ void TieredStore::Impl::note_encryption() {
 ReencryptResult TieredStore::Impl::reencrypt(const ReencryptOptions& options) {
   require_keys(encryption());
   const std::scoped_lock one_at_a_time(reencrypting_);
+  // First: keys may have changed while nobody had the store open.
+  cold_.state().tidy_key_rings({.stop = options.stop});
   return Reencryption(*this, options).run();
 }
 
@@ -307,7 +304,7 @@ bool TieredStore::Impl::reencrypt_document(std::string_view collection, std::str
     const sealing::KeyNumber wanted = encryption_.sealer()->wanted_key();
     if (!tiering::needs_resealing(order.row, wanted)) return false;
     resealer_.reseal({&order, 1}, wanted, {});
-    if (order.failure) std::rethrow_exception(order.failure);
+    if (order.outcome == tiering::ResealOutcome::failed) std::rethrow_exception(order.failure);
     if (order.outcome == tiering::ResealOutcome::done) return true;
   }
   throw Error(ErrorCode::unavailable, "others keep changing the document", "repeat it");

@@ -149,7 +149,7 @@ void Mover::demote(std::span<MoveOrder> orders, const MoveBounds& bounds) {
     if (bounds.keep_going && !bounds.keep_going()) continue;
     if (bounds.breaker != nullptr && bounds.breaker->open()) continue;
     try {
-      if (order.row.cold) {
+      if (order.row.cold && opens(*order.row.cold)) {
         // Promotion left the cold copy where it was: to demote an unchanged document is to change its row.
         demote_in_place(order, bounds);
         continue;
@@ -167,6 +167,16 @@ void Mover::demote(std::span<MoveOrder> orders, const MoveBounds& bounds) {
     }
   }
   packing.flush();
+}
+
+/// Whether the copy can be read: else the body must not be given up for it, but be put anew.
+bool Mover::opens(const catalog::ColdPlace& place) const noexcept {
+  try {
+    cold_.check_key(place);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 /// A document that was changed since is not damaged: its body went with the row we hold.

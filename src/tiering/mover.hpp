@@ -86,6 +86,7 @@ class Mover {
   [[nodiscard]] catalog::Row demoted_row(const MoveOrder& order) const;
   [[nodiscard]] bool changed_since(const MoveOrder& order) const noexcept;
   void demote_in_place(MoveOrder& order, const MoveBounds& bounds);
+  [[nodiscard]] bool opens(const catalog::ColdPlace& place) const noexcept;
   void demote_alone(MoveOrder& order, const detail::BlockRef& block, const ColdStorage::State::Record& record,
                     const MoveBounds& bounds);
   /// Runs a request to the object store within the bounds.

@@ -22,6 +22,17 @@ void fail(ResealOrder& order) {
   order.outcome = ResealOutcome::failed;
 }
 
+/// Sealed with a key that nobody has.
+bool is_locked(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::key_destroyed || error.code() == ErrorCode::key_unavailable;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 bool body_needs(const catalog::Row& row, sealing::KeyNumber wanted) noexcept {
   return row.hot() && row.body_key != wanted;
 }
@@ -30,6 +41,17 @@ bool record_needs(const catalog::Row& row, sealing::KeyNumber wanted) noexcept {
 }
 
 }  // namespace
+
+bool is_for_all(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::deadline_exceeded ||
+           error.code() == ErrorCode::resource_exhausted || error.code() == ErrorCode::read_only;
+  } catch (const std::exception&) {
+    return true;
+  }
+}
 
 bool needs_resealing(const catalog::Row& row, sealing::KeyNumber wanted) noexcept {
   return body_needs(row, wanted) || record_needs(row, wanted);
@@ -128,9 +150,11 @@ void Resealer::reseal(std::span<ResealOrder> orders, sealing::KeyNumber wanted, 
   std::vector<std::optional<std::string>> records = cold_.fetch_records(wanted_records, call);
 
   Packing packing(*this, call);
+  bool away = false;  // then the next ones would only fail too, each after its own repetitions
   for (std::size_t i = 0; i < orders.size(); ++i) {
     ResealOrder& order = orders[i];
     order.outcome = ResealOutcome::changed;
+    if (away) continue;
     try {
       catalog::Row after = order.row;
       detail::BlockRef body;
@@ -163,9 +187,11 @@ void Resealer::reseal(std::span<ResealOrder> orders, sealing::KeyNumber wanted, 
         reseal_alone(order, std::move(after), body, record, call);
       }
     } catch (const std::exception&) {
+      if (order.row.hot() && is_locked(std::current_exception()) && keep_body_alone(order, wanted)) continue;
       fail(order);
       // A document that was changed since is not damaged: its bytes went with the row we hold.
       if (changed_since(order)) order.outcome = ResealOutcome::changed;
+      away = order.outcome == ResealOutcome::failed && is_for_all(order.failure);
     }
   }
   packing.flush();
@@ -184,6 +210,24 @@ void Resealer::commit_alone(ResealOrder& order, catalog::Row after, const detail
   order.outcome = catalog_.commit(set) ? ResealOutcome::done : ResealOutcome::changed;
   if (order.outcome != ResealOutcome::done && place && place != order.row.cold) {
     cold_.discard(place->object, place->length);
+  }
+}
+
+/// A hot document whose copy in cold nobody can open. Where the key is gone for good the copy goes too: its
+/// body is what there is, and must not be given up for it. Whether it is as it should be then.
+bool Resealer::keep_body_alone(ResealOrder& order, sealing::KeyNumber wanted) {
+  try {
+    catalog::Row after = order.row;
+    try {
+      cold_.check_key(*order.row.cold);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::key_destroyed) after.cold.reset();
+    }
+    if (after.cold && !body_needs(order.row, wanted)) return false;
+    commit_alone(order, std::move(after), catalog_.load_body(order.key, order.row));
+    return true;
+  } catch (const std::exception&) {
+    return false;
   }
 }
 

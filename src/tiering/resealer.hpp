@@ -29,6 +29,9 @@ struct ResealOrder {
   std::exception_ptr failure = {};  ///< with ResealOutcome::failed
 };
 
+/// Of a failure that every other document would have too: then the orders that follow are left `changed`.
+bool is_for_all(const std::exception_ptr& failure);
+
 /// Whether a copy of the document is not under this key (0: plain).
 bool needs_resealing(const catalog::Row& row, sealing::KeyNumber wanted) noexcept;
 
@@ -46,6 +49,7 @@ class Resealer {
   void reseal_alone(ResealOrder& order, catalog::Row after, const detail::BlockRef& body,
                     const ColdStorage::State::Record& record, const CallOptions& call);
   void commit_alone(ResealOrder& order, catalog::Row after, const detail::BlockRef& body);
+  bool keep_body_alone(ResealOrder& order, sealing::KeyNumber wanted);
   [[nodiscard]] bool changed_since(const ResealOrder& order) const;
 
   catalog::Catalog& catalog_;

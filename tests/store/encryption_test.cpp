@@ -305,6 +305,109 @@ TEST_P(EncryptionTest, ForcedDestructionShredsAndSaysSo) {
   EXPECT_EQ(store_->read("users", "1")->text(), "anew");
 }
 
+TEST_P(EncryptionTest, ABodyIsNotGivenUpForACopyThatNobodyCanOpen) {
+  open();
+  write(0, 4);
+  demote(0, 4);
+  const std::string old = store_->encryption()->active_key_id();
+  store_->encryption()->rotate_key();
+  for (const char* id : {"0", "1", "2", "3"}) store_->promote("users", id, StorageTier::hot);
+  store_->encryption()->schedule_destruction(old, {.force = true});  // of the copies in cold
+  expect_all();
+  store_->demote("users", "0", StorageTier::cold);
+  expect_all();
+  clock_->advance(8 * 24h);
+  store_->encryption()->process_expirations();
+  store_->demote("users", "1", StorageTier::cold);
+  store_->encryption()->rotate_key();
+  const ReencryptResult result = store_->reencrypt();
+  EXPECT_EQ(result.failed, 0U) << result.first_error;
+  EXPECT_FALSE(result.more);
+  EXPECT_EQ(store_->encryption_status().copies_on_old_keys, 0U);
+  demote(2, 4);
+  expect_all();
+}
+
+TEST_P(EncryptionTest, OneKeyThatIsToGoDoesNotKeepTheRestFromARebuild) {
+  open();
+  write(0, 3);
+  demote(0, 3);
+  const std::string old = store_->encryption()->active_key_id();
+  store_->encryption()->rotate_key();
+  write(3, 6);
+  store_->encryption()->schedule_destruction(old, {.force = true});
+  demote(3, 6);
+  close();
+  fs::remove_all(folder_.path() / "hot");
+  const RebuildResult result = rebuild_catalog(config(), {}, {.clock = clock_});
+  EXPECT_EQ(result.documents, 3U);
+  EXPECT_EQ(result.doubts_in_all, 3U);
+  open();
+  for (int i = 3; i < 6; ++i) EXPECT_EQ(store_->read("users", std::to_string(i))->text(), body(i));
+}
+
+TEST_P(EncryptionTest, ARebuildTakesNoPlainRecordForASealedOne) {
+  open();
+  write(0, 1);
+  demote(0, 1);
+  close();
+  std::string object;
+  for (const auto& entry : fs::recursive_directory_iterator(folder_.path() / "cold")) {
+    if (entry.is_regular_file() && entry.path().parent_path().filename().string().size() == 2) {
+      object = entry.path().string();
+    }
+  }
+  // A newer version, as somebody makes it who can write to the object store alone.
+  std::ofstream(object.substr(0, object.size() - 20) + "0123456789abcdef.obj", std::ios::binary)
+      << codec::encode_record({.collection = "users", .id = "0", .version = 99}, "forged", {});
+  fs::remove_all(folder_.path() / "hot");
+  fs::remove_all(folder_.path() / "warm");
+  const RebuildResult result = rebuild_catalog(config(), {}, {.clock = clock_});
+  EXPECT_EQ(result.documents, 1U);
+  EXPECT_EQ(result.objects, 2U);
+  EXPECT_EQ(result.doubts_in_all, 1U);
+  open();
+  expect_all();
+}
+
+TEST_P(EncryptionTest, WhatIsWrittenPlainBehindAWalkIsFound) {
+  encrypted_ = false;
+  open();
+  write(0, 40);
+  close();
+  encrypted_ = true;
+  open();
+  EXPECT_TRUE(store_->reencrypt({.max_documents = 30}).more);
+  close();
+  writes_ = false;
+  open();
+  write(0, 5, "plain again");
+  close();
+  writes_ = true;
+  open();
+  for (int i = 0; i < 10 && store_->reencrypt().more; ++i) {
+  }
+  EXPECT_FALSE(store_->encryption_status().plain_left);
+  for (int i = 0; i < 40; ++i) EXPECT_NE(key_of(std::to_string(i)), "") << i;
+  expect_all();
+}
+
+TEST_P(EncryptionTest, TheCopyOfTheRingFollowsAChangeOfTheMasterKey) {
+  open();
+  write(0, 3);
+  demote(0, 3);
+  const MasterKey next = generate_master_key();
+  store_->encryption()->rewrap(next);
+  master_ = next;
+  store_->reencrypt({.max_documents = 0});
+  close();
+  fs::remove_all(folder_.path() / "hot");
+  fs::remove_all(folder_.path() / "warm");
+  EXPECT_EQ(rebuild_catalog(config(), {}, {.clock = clock_}).documents, 3U);
+  open();
+  expect_all();
+}
+
 TEST_P(EncryptionTest, AnotherStoresRingIsRefused) {
   open();
   write(0, 3);
