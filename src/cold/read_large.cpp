@@ -188,9 +188,12 @@ ColdStorage::State::FramedReader::FramedReader(State& state, const catalog::Cold
   }
   // Who can write to the object store could otherwise put something plain in a sealed document's place.
   if (place.key != record_.key()) {
-    throw Error(ErrorCode::corrupt,
-                "the object " + object_ + " is sealed with another key than the catalogue says, or with none",
-                "check the cold tier, and restore the object from a backup");
+    throw Error(
+        ErrorCode::corrupt,
+        "the object " + object_ +
+            (record_.key() == 0 ? " is plain, and the catalogue says it is sealed"
+                                : " is sealed with another key than the catalogue says, or should be plain"),
+        "check the cold tier, and restore the object from a backup");
   }
 }
 
