@@ -83,6 +83,7 @@ void RingStore::set_mark(const RingMark& mark) {
 
 void RingStore::clear_mark() {
   const std::lock_guard lock(mutex_);
+  if (!engine().get(kKeys, kMarkKey)) return;
   kv::Batch batch;
   batch.erase(kKeys, std::string(kMarkKey));
   commit(batch);

@@ -189,7 +189,6 @@ bool TieredStore::Impl::Reencryption::page() {
 }
 
 void TieredStore::Impl::Reencryption::reseal(std::vector<tiering::ResealOrder>& orders) {
-  const std::string first = orders.front().key;
   store_.resealer_.reseal(orders, state_.key, {.stop = options_.stop});
   for (tiering::ResealOrder& order : orders) {
     switch (order.outcome) {
