@@ -114,7 +114,7 @@ TEST_F(LargeResealTest, LeavesNothingBehindWhereAnyRequestFails) {
 TEST_F(LargeResealTest, WhatAnObjectStoreThatWentAwayKeptIsFreedLater) {
   const std::string old = manager_->active_key_id();
   manager_->rotate_key();
-  std::uint64_t parts = 0;
+  std::atomic<std::uint64_t> parts = 0;  // several threads send
   faulty_->set_hook([&](ObjectOperation operation, std::string_view) {
     if (operation == ObjectOperation::put_part && ++parts == 2) faulty_->fail_all();
   });
@@ -159,7 +159,7 @@ TEST_F(LargeResealTest, AKillAtAnyRequestLeavesTheDocumentAndNothingForLong) {
 TEST_F(LargeResealTest, AStopEndsItAndLeavesNothing) {
   manager_->rotate_key();
   std::stop_source stop;
-  std::uint64_t parts = 0;
+  std::atomic<std::uint64_t> parts = 0;  // several threads send
   faulty_->set_hook([&](ObjectOperation operation, std::string_view) {
     if (operation == ObjectOperation::put_part && ++parts == 2) stop.request_stop();
   });
