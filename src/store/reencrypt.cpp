@@ -58,17 +58,6 @@ std::uint64_t count_openable_on_others(const catalog::Catalog& catalog, Encrypti
   return copies;
 }
 
-/// Of a document that can never be sealed anew, or only once somebody takes its key's destruction back.
-bool is_out_of_reach(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    return error.code() == ErrorCode::key_destroyed || error.code() == ErrorCode::key_unavailable;
-  } catch (const std::exception&) {
-    return false;
-  }
-}
-
 }  // namespace
 
 /// One call of reencrypt().
@@ -201,7 +190,7 @@ void TieredStore::Impl::Reencryption::reseal(std::vector<tiering::ResealOrder>& 
         state_.clean = false;
         break;
       case tiering::ResealOutcome::failed:
-        if (!is_out_of_reach(order.failure)) state_.clean = false;
+        if (!tiering::is_locked(order.failure)) state_.clean = false;
         if (result_.failed++ == 0) result_.first_error = message_of(order.failure);
         broken_off_ = broken_off_ || tiering::is_for_all(order.failure);
         break;

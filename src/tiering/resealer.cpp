@@ -22,7 +22,15 @@ void fail(ResealOrder& order) {
   order.outcome = ResealOutcome::failed;
 }
 
-/// Sealed with a key that nobody has.
+bool body_needs(const catalog::Row& row, sealing::KeyNumber wanted) noexcept {
+  return row.hot() && row.body_key != wanted;
+}
+bool record_needs(const catalog::Row& row, sealing::KeyNumber wanted) noexcept {
+  return row.live() && row.cold && row.cold->key != wanted;
+}
+
+}  // namespace
+
 bool is_locked(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
@@ -32,15 +40,6 @@ bool is_locked(const std::exception_ptr& failure) {
     return false;
   }
 }
-
-bool body_needs(const catalog::Row& row, sealing::KeyNumber wanted) noexcept {
-  return row.hot() && row.body_key != wanted;
-}
-bool record_needs(const catalog::Row& row, sealing::KeyNumber wanted) noexcept {
-  return row.live() && row.cold && row.cold->key != wanted;
-}
-
-}  // namespace
 
 bool is_for_all(const std::exception_ptr& failure) {
   try {

@@ -29,6 +29,9 @@ struct ResealOrder {
   std::exception_ptr failure = {};  ///< with ResealOutcome::failed
 };
 
+/// Of a document whose key nobody has: it can never be resealed, or only once somebody takes the key's
+/// destruction back.
+bool is_locked(const std::exception_ptr& failure);
 /// Of a failure that every other document would have too: then the orders that follow are left `changed`.
 bool is_for_all(const std::exception_ptr& failure);
 
