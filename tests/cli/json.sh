@@ -117,8 +117,10 @@ holds "db4 gc --list" gc --list
 holds "db4 compact" compact
 holds "db4 doctor" doctor
 rm -r s/hot
-file=$(find s/cold -type f -size +100c -not -path '*/keys/*' | sort | head -n 1)
-printf 'damage' | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 8)) conv=notrunc status=none
+find s/cold -type f -size +100c -not -path '*/keys/*' >files  # all of them: an older copy is not looked into
+while read -r file; do
+  printf 'damage' | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 8)) conv=notrunc status=none
+done <files
 wanted=1
 holds "db4 rebuild" rebuild
 wanted=0

@@ -149,7 +149,7 @@ expect 0 "$db4" rebuild; has "rebuilt 5 documents"
 expect 0 "$db4" get hot 1; has '{"n": 1}'
 "$db4" download videos killed - | cmp - video.mp4
 rm -r s/hot
-file=$(find s/cold -type f -size +100c -size -1000c | head -n 1)
+file=$(find s/cold -type f -size +100c -size -1000c | sort | head -n 1)
 printf damage | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 8)) conv=notrunc status=none
 expect 1 "$db4" rebuild --json; has '"damaged": '; lacks '"damaged": 0'
 echo "large documents come and go"

@@ -3,11 +3,17 @@
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 skip() { echo "skipped: $*" >&2; exit 77; }
 
-# free_port: a port that nobody listens at, on the loopback. Taken at random; who starts a server tries again.
+# free_port: a port that nobody listens at, on the loopback, below those that the system gives to outgoing connections.
+# Taken at random; who starts a server tries again.
 free_port() {
-  python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
+  python3 -c 'import random, socket
+while True:
+    s = socket.socket()
+    try:
+        s.bind(("127.0.0.1", random.SystemRandom().randrange(12000, 30000)))
+        break
+    except OSError:
+        s.close()
 print(s.getsockname()[1])'
 }
 
