@@ -5,6 +5,8 @@
 
 #include <db4/error.hpp>
 
+#include <algorithm>
+
 namespace db4::catalog {
 namespace {
 
@@ -71,7 +73,10 @@ std::string encode_row(std::string_view key, const Row& row) {
     put_varint(out, row.cold->offset);
     put_varint(out, row.cold->length);
     if (row.cold->record_version != 0) put_varint(out, row.cold->record_version);
-    if (row.cold->key != 0) put_fixed(out, row.cold->key);
+    if (row.cold->key != 0) {
+      put_fixed(out, row.cold->key);
+      if (row.cold->framed) out.append(as_text(row.cold->digest));
+    }
   }
   if (row.body_key != 0) put_fixed(out, row.body_key);
   out.append(row.inline_body);
@@ -116,7 +121,10 @@ Row decode_row(std::string_view key, std::string_view bytes) {
     cold.in_segment = (flags & kColdInSegment) != 0;
     cold.framed = (flags & kColdFramed) != 0;
     if ((flags & kColdHasVersion) != 0) cold.record_version = in.varint();
-    if ((flags & kColdSealed) != 0) cold.key = in.fixed<std::uint64_t>();
+    if ((flags & kColdSealed) != 0) {
+      cold.key = in.fixed<std::uint64_t>();
+      if (cold.framed) std::ranges::copy(as_bytes(in.bytes(cold.digest.size())), cold.digest.begin());
+    }
     row.cold = std::move(cold);
   }
   if ((flags & kBodySealed) != 0) row.body_key = in.fixed<std::uint64_t>();

@@ -43,6 +43,9 @@ struct ColdPlace {
   Version record_version = 0;
   /// Number of the data key that seals the record (sealing/sealer.hpp); 0: it is plain.
   std::uint64_t key = 0;
+  /// Of a sealed record in frames: which one (sealing::digest_of_header). Two uploads of a document that were
+  /// begun at the same version name the same one, and only this says which of them the row means.
+  std::array<std::byte, 16> digest{};
   friend bool operator==(const ColdPlace&, const ColdPlace&) = default;
 };
 

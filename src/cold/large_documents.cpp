@@ -207,7 +207,11 @@ void ColdStorage::State::object_ready(UploadSession& session) {
         .in_segment = false,
         .framed = true,
         .record_version = after.version == session.version ? 0 : session.version,
-        .key = session.record_header.empty() ? 0 : sealing::key_of_record(session.record_header)};
+    };
+    if (!session.record_header.empty()) {
+      after.cold->key = sealing::key_of_record(session.record_header);
+      after.cold->digest = sealing::digest_of_header(session.record_header);
+    }
     const Version version = after.version;
     catalog::ChangeSet set(catalog_);
     if (after.cold->key == 0 && sealer_->seals()) set.note_plain();  // it was begun before

@@ -119,7 +119,8 @@ catalog::ColdPlace ColdStorage::State::reseal_large(std::string_view key, const 
                              .in_segment = false,
                              .framed = true,
                              .record_version = old.record_version,
-                             .key = to.key()};
+                             .key = to.key(),
+                             .digest = to.digest()};
     sessions_->remove(options.upload_id);
     return place;
   } catch (const Error&) {

@@ -195,6 +195,10 @@ ColdStorage::State::FramedReader::FramedReader(State& state, const catalog::Cold
                                 : " is sealed with another key than the catalogue says, or should be plain"),
         "check the cold tier, and restore the object from a backup");
   }
+  if (place.digest != record_.digest()) {
+    throw Error(ErrorCode::corrupt, "the object " + object_ + " holds another upload of the same document",
+                "check the cold tier, and restore the object from a backup");
+  }
 }
 
 void ColdStorage::State::FramedReader::read(std::uint64_t first, std::uint64_t last, std::span<std::byte> out,

@@ -1,6 +1,7 @@
 #include "sealing/framed_record.hpp"
 
 #include "base/encoding.hpp"
+#include "base/hash.hpp"
 #include "codec/record_header.hpp"
 #include "sealing/sealed_record.hpp"
 
@@ -52,6 +53,13 @@ std::string begin_sealed_frames(const Sealer& sealer, const codec::RecordHeader&
 KeyNumber key_of_record(std::string_view start) {
   const codec::ParsedHeader stored = codec::parse_record_header(start);
   return stored.sealed_header.empty() ? 0 : key_of(stored.sealed_header);
+}
+
+HeaderDigest digest_of_header(std::string_view header) {
+  const auto hash = sha256(as_bytes(header));
+  HeaderDigest digest{};
+  std::ranges::copy(std::span(hash).first<digest.size()>(), digest.begin());
+  return digest;
 }
 
 FramedRecord::Frames::Frames(crypto::KeyView content_key, std::string store_id,

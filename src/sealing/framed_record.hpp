@@ -24,6 +24,11 @@ std::string begin_sealed_frames(const Sealer& sealer, const codec::RecordHeader&
 /// The key that a record's header names; 0: it is plain. Of its first bytes; opens nothing.
 KeyNumber key_of_record(std::string_view start);
 
+/// Which sealed record in frames it is: the first 16 bytes of the SHA-256 of its header as it is stored, up
+/// to the first frame. No two have the same, since each has a content key that was drawn for it.
+using HeaderDigest = std::array<std::byte, 16>;
+HeaderDigest digest_of_header(std::string_view header);
+
 /// One record in frames, for whoever writes it and whoever reads it. Immutable; safe to share between
 /// threads.
 class FramedRecord {
@@ -38,6 +43,10 @@ class FramedRecord {
   [[nodiscard]] const codec::FramedLayout& layout() const noexcept { return layout_; }
   /// The one that sealed its header; 0: it is plain.
   [[nodiscard]] KeyNumber key() const noexcept { return key_; }
+  /// digest_of_header; zeros for a plain one, whose header anybody can make.
+  [[nodiscard]] HeaderDigest digest() const {
+    return key_ == 0 ? HeaderDigest{} : digest_of_header(layout_.header());
+  }
 
   /// Gives the content of frame `index`, which is as long as `out`.
   using Content = std::function<void(std::uint64_t index, std::span<std::byte> out)>;

@@ -310,8 +310,9 @@ class Rebuilder {
       id = header.header.id;
       catalog::check_key(collection, id);
       Copy copy{.key = catalog::document_key(collection, id), .row = {}};
+      sealing::HeaderDigest digest{};
       if (header.frame_bytes != 0) {
-        check_large(object, record, header);
+        digest = check_large(object, record, header);
       } else {
         (void)sealing::decode_record(sealer(), record, opened.key(),
                                      {.collection = collection, .id = id, .version = header.header.version},
@@ -332,7 +333,8 @@ class Rebuilder {
                                     .length = header.frame_bytes != 0 ? object.size : record.size(),
                                     .in_segment = in_segment,
                                     .framed = header.frame_bytes != 0,
-                                    .key = opened.key()};
+                                    .key = opened.key(),
+                                    .digest = digest};
       return copy;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::key_unavailable) note_locked(error);
@@ -342,8 +344,9 @@ class Rebuilder {
     }
   }
 
-  void check_large(const ObjectInfo& object, std::string_view start,
-                   const codec::ParsedHeader& header) const {
+  /// FramedRecord::digest of the object; throws where it is damaged.
+  sealing::HeaderDigest check_large(const ObjectInfo& object, std::string_view start,
+                                    const codec::ParsedHeader& header) const {
     const sealing::FramedRecord framed(
         sealer(), start,
         {.collection = header.header.collection, .id = header.header.id, .version = header.header.version});
@@ -351,7 +354,7 @@ class Rebuilder {
     if (layout.record_length() != object.size) {
       throw Error(ErrorCode::corrupt, "the object has another length than its header says", "");
     }
-    if (!options_.verify_large) return;
+    if (!options_.verify_large) return framed.digest();
     Bytes content;
     constexpr std::uint64_t kFramesAtOnce = 32;
     for (std::uint64_t first = 0; first < layout.frames(); first += kFramesAtOnce) {
@@ -364,6 +367,7 @@ class Rebuilder {
                      first * layout.frame_bytes());
       framed.decode(first, *stored, content);
     }
+    return framed.digest();
   }
 
   void doubt_plain(const ObjectInfo& object, const Copy& copy) {

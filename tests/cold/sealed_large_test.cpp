@@ -166,6 +166,14 @@ TEST_F(SealedLargeTest, AFrameOfAnotherUploadOfTheSameVersionIsDamage) {
     EXPECT_EQ(error_of([&] { read(); }).code(), ErrorCode::corrupt) << frame;
   }
   EXPECT_EQ(read_again(info, two), content_);
+
+  // All of it: each opens as the document in that version, and only the catalogue knows which it is.
+  memory_->put(info.name, one);
+  const Error whole = error_of([&] { read(); });
+  EXPECT_EQ(whole.code(), ErrorCode::corrupt);
+  EXPECT_THAT(whole.what(), HasSubstr("another upload"));
+  EXPECT_EQ(error_of([&] { (void)store_->read("videos", "v"); }).code(), ErrorCode::corrupt);
+  EXPECT_EQ(read_again(info, two), content_);
 }
 
 /// Whoever may write to the object store, and has no key, cannot pass off a document of their own.
