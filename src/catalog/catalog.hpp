@@ -96,6 +96,8 @@ struct Reencryption {
   bool done = false;       ///< it went over the whole store and left nothing behind
   /// One did so since everything that is written is sealed: there is nothing plain, whatever key comes next.
   bool no_plain = false;
+  /// What was plain may be in the engine's free space still: it is to be compacted once all is sealed.
+  bool compact = false;
 };
 
 struct ScannedRow {

@@ -11,6 +11,7 @@ constexpr std::uint8_t kReencryptionFormat = 1;
 constexpr std::uint8_t kClean = 1;
 constexpr std::uint8_t kDone = 2;
 constexpr std::uint8_t kNoPlain = 4;
+constexpr std::uint8_t kCompact = 8;
 
 }  // namespace
 
@@ -30,6 +31,7 @@ std::optional<Reencryption> Catalog::reencryption() const {
   state.clean = (flags & kClean) != 0;
   state.done = (flags & kDone) != 0;
   state.no_plain = (flags & kNoPlain) != 0;
+  state.compact = (flags & kCompact) != 0;
   return state;
 }
 
@@ -37,7 +39,7 @@ void Catalog::set_reencryption(const Reencryption& state) {
   std::string value;
   value.push_back(static_cast<char>(kReencryptionFormat));
   value.push_back(static_cast<char>((state.clean ? kClean : 0) | (state.done ? kDone : 0) |
-                                    (state.no_plain ? kNoPlain : 0)));
+                                    (state.no_plain ? kNoPlain : 0) | (state.compact ? kCompact : 0)));
   put_fixed(value, state.key);
   value.append(state.after);
   kv::Batch batch;

@@ -157,7 +157,8 @@ class Engine {
   [[nodiscard]] virtual bool shared() const noexcept { return false; }
   /// The clock of the server that all of them share; nullopt where there is none.
   [[nodiscard]] virtual std::optional<TimePoint> server_time() const { return std::nullopt; }
-  /// Compacts free space away where the engine can; may take long.
+  /// Compacts free space away where the engine can: what was erased or replaced, and is in no snapshot, is in
+  /// its files no more. May take long.
   virtual void compact() {}
 };
 

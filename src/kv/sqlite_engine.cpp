@@ -202,7 +202,14 @@ class SqliteEngine final : public Engine {
     if (code == SQLITE_FULL) throw to_sqlite_error(writer_->handle(), code, "compact", path_);
     if (code != SQLITE_OK) fail_for_good(code, "compact");
     note_synced();
-    checkpoint_if_due();
+    // The new pages are in the log, and those of before in the database, until the log is copied there.
+    log_is_copied_ = false;
+    checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+    if (log_is_copied_) return;
+    state_.check_writable();
+    throw Error(ErrorCode::unavailable,
+                "compact " + path_.string() + ": the log cannot be copied into the database",
+                "free disk space, end long reads, and repeat it");
   }
 
  private:

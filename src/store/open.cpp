@@ -60,7 +60,7 @@ std::shared_ptr<OffsetClock> make_server_clock(const HotConfig& config, const kv
 
 std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<WarmCache> given,
                                      const std::string& store_id, const std::shared_ptr<Clock>& clock,
-                                     const std::shared_ptr<RandomSource>& random) {
+                                     const std::shared_ptr<RandomSource>& random, bool to_seal) {
   if (given) return given;
   if (config.type == WarmType::redis) {
     warm::RedisWarmCacheOptions options = warm::redis_options(config);
@@ -69,7 +69,10 @@ std::shared_ptr<WarmCache> open_warm(const WarmConfig& config, std::shared_ptr<W
     options.random = random;
     return warm::make_redis_warm_cache(std::move(options));
   }
-  if (config.type == WarmType::disk) return warm::make_disk_warm_cache(config.path, config.max_size);
+  if (config.type == WarmType::disk) {
+    return to_seal ? warm::make_disk_warm_cache_to_seal(config.path, config.max_size)
+                   : warm::make_disk_warm_cache(config.path, config.max_size);
+  }
   return warm::make_memory_warm_cache(config.max_size);
 }
 
@@ -159,7 +162,8 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
           *catalog_, hot_.state(), clock_, random_,
           open_channel(config_, components.broadcast_channel, catalog_->store_id()))),
       warm_cache_(
-          sealed_warm(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_),
+          sealed_warm(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_,
+                                encryption_.sealer()->seals()),
                       config_.warm, components.warm_cache != nullptr, *encryption_.sealer())),
       refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
       warm_(warm_cache_, clock_,

@@ -91,7 +91,6 @@ class TieredStore::Impl::Reencryption {
   ReencryptResult result_;
   bool began_ = false;  ///< a page was looked at
   bool broken_off_ = false;
-  bool had_plain_ = false;  ///< there may have been something plain before this pass
 };
 
 bool TieredStore::Impl::Reencryption::may_go_on() const {
@@ -106,8 +105,11 @@ bool TieredStore::Impl::Reencryption::may_go_on() const {
 
 ReencryptResult TieredStore::Impl::Reencryption::run() {
   const sealing::KeyNumber wanted = store_.encryption_.sealer()->wanted_key();
-  const auto known = catalog().reencryption();
-  if (known && known->key == wanted && known->done && count_openable(wanted) == 0 && !plain_arrived()) {
+  auto known = catalog().reencryption();
+  const auto is_done = [&] {
+    return known && known->key == wanted && known->done && count_openable(wanted) == 0 && !plain_arrived();
+  };
+  if (is_done() && !known->compact) {
     state_ = *known;
     finish();
     return result_;
@@ -116,8 +118,17 @@ ReencryptResult TieredStore::Impl::Reencryption::run() {
     result_.more = true;
     return result_;
   }
+  known = catalog().reencryption();  // another node may have had the lease
+  if (is_done()) {
+    state_ = *known;
+    finish();
+    return result_;
+  }
   const bool go_on = known && known->key == wanted && !known->done;
-  state_ = go_on ? *known : catalog::Reencryption{.key = wanted, .no_plain = known && known->no_plain};
+  state_ = go_on ? *known
+                 : catalog::Reencryption{.key = wanted,
+                                         .no_plain = known && known->no_plain,
+                                         .compact = known && known->compact};
   if (state_.after.empty() && plain_arrived()) {
     state_.no_plain = false;
     catalog().set_reencryption(state_);
@@ -130,7 +141,8 @@ ReencryptResult TieredStore::Impl::Reencryption::run() {
     }
     if (!page()) {
       state_.done = state_.clean && !plain_arrived();
-      had_plain_ = wanted != 0 && !state_.no_plain;
+      // Noted with the rest: who is killed while it compacts, or cannot, comes back to it.
+      state_.compact = state_.compact || (state_.done && wanted != 0 && !state_.no_plain);
       state_.no_plain = wanted != 0 && (state_.no_plain || state_.done);
       state_.after.clear();
       // What was left behind is looked at again by the next call, from the beginning.
@@ -208,8 +220,7 @@ void TieredStore::Impl::Reencryption::finish() {
     // Dictionaries are made of plain documents, and no record needs one any more.
     // Other nodes may write plain documents with them still.
     if (!catalog().shared()) catalog().remove_dictionaries();
-    // What was plain is in the engine's free space still.
-    if (had_plain_) compact();
+    if (state_.compact) compact();
   } else {
     // Uploads first: one that ends in between is in the rows then.
     auto uploads = cold::count_unfinished_uploads(catalog());
@@ -222,6 +233,8 @@ void TieredStore::Impl::Reencryption::finish() {
 void TieredStore::Impl::Reencryption::compact() {
   try {
     catalog().compact();
+    state_.compact = false;
+    catalog().set_reencryption(state_);
   } catch (const Error& error) {
     result_.first_error = std::string("everything is sealed, but what was plain is in the free space of ") +
                           "the hot engine still: " + error.what();
@@ -254,7 +267,7 @@ void TieredStore::Impl::maintain_keys(const TieringOptions& options, TieringResu
                                   .stop = options.stop};
     const ReencryptResult resealed = Reencryption(*this, bounds).run();
     reencrypt_not_before_.reset();
-    if (resealed.failed > 0 && (!resealed.more || resealed.documents == 0))
+    if (!resealed.first_error.empty() && (!resealed.more || resealed.documents == 0))
       reencrypt_not_before_ = now + kFailedPause;
     result.reencrypted = resealed.documents;
     result.reencrypted_bytes = resealed.bytes;
@@ -313,7 +326,7 @@ EncryptionStatus TieredStore::Impl::encryption_status() {
   std::ranges::sort(status.uses, {}, &KeyUse::key_id);
   status.copies_on_old_keys = count_on_others(*catalog_, wanted);
   const auto state = catalog_->reencryption();
-  status.plain_left = status.writes && (!(state && state->no_plain) || catalog_->plain_arrived());
+  status.plain_left = status.writes && (!(state && state->no_plain) || state->compact || catalog_->plain_arrived());
   return status;
 }
 

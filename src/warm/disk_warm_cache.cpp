@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
@@ -18,6 +19,8 @@ namespace {
 
 constexpr const char* kFolder = "entries-1";  // the number is the format's
 constexpr const char* kWipedFolder = "wiped";
+/// A file that is there as long as nothing plain is.
+constexpr const char* kSealedMark = "SEALED";
 /// Of an entry besides three times its key (record, place, queue) and its record.
 constexpr std::uint64_t kEntryOverheadBytes = 128;
 constexpr std::uint64_t kEngineMemoryBytes = 16ULL << 20;
@@ -60,13 +63,16 @@ void check_removed(const std::error_code& error, const std::filesystem::path& pa
 /// max_bytes it is told to, by a thread that does nothing else.
 class DiskWarmCache final : public WarmCache {
  public:
-  DiskWarmCache(std::filesystem::path path, std::uint64_t max_bytes, EngineOpener open)
+  DiskWarmCache(std::filesystem::path path, std::uint64_t max_bytes, EngineOpener open, WarmContent content)
       : path_(std::move(path)),
         max_bytes_(max_bytes),
         open_(std::move(open)),
         uses_(std::bit_ceil(std::clamp<std::uint64_t>(max_bytes / 128, 1024, 1U << 22))),
         ghosts_(ghost_capacity(max_bytes)) {
+    std::error_code error;
+    const bool holds = std::filesystem::exists(path_ / kFolder, error);
     open_or_wipe();
+    expect_content(content, holds);
     compactor_ = std::jthread([this](const std::stop_token& stop) { compact_when_due(stop); });
   }
   ~DiskWarmCache() override {
@@ -95,6 +101,7 @@ class DiskWarmCache final : public WarmCache {
   template <typename Call>
   std::invoke_result_t<Call, kv::Engine&> with_engine(const Call& call);
   void open_or_wipe();
+  void expect_content(WarmContent content, bool holds);
   void wipe_files() const;
   /// `wanted`: by clear(), so not worth a note in the stats.
   void start_anew(std::uint64_t generation, bool wanted);
@@ -179,6 +186,22 @@ void DiskWarmCache::open_or_wipe() {
     load_totals();
     ++wiped_;
   }
+}
+
+/// Starts anew where something else was put into it before: where it `holds` anything. The engine is open, so no
+/// other process has it.
+void DiskWarmCache::expect_content(WarmContent content, bool holds) {
+  const std::filesystem::path mark = path_ / kSealedMark;
+  std::error_code error;
+  const bool was_sealed = std::filesystem::exists(mark, error);
+  if (was_sealed == (content == WarmContent::sealed)) return;
+  // Between the two there is no mark: whoever is killed there starts anew again.
+  std::filesystem::remove(mark, error);
+  check_removed(error, path_);
+  if (holds) start_anew(generation_, /*wanted=*/true);
+  if (content == WarmContent::plain || std::ofstream(mark).is_open()) return;
+  throw Error(ErrorCode::permission_denied, "cannot make the file " + mark.string(),
+              "give the process the right to write there");
 }
 
 /// Out of the way first: nobody opens a folder that is half deleted.
@@ -454,12 +477,17 @@ void DiskWarmCache::close() {
 }  // namespace
 
 std::shared_ptr<WarmCache> make_engine_warm_cache(const std::filesystem::path& path, std::uint64_t max_bytes,
-                                                  EngineOpener open) {
-  return std::make_shared<DiskWarmCache>(path, max_bytes, std::move(open));
+                                                  EngineOpener open, WarmContent content) {
+  return std::make_shared<DiskWarmCache>(path, max_bytes, std::move(open), content);
 }
 
 std::shared_ptr<WarmCache> make_disk_warm_cache(const std::filesystem::path& path, std::uint64_t max_bytes) {
   return make_engine_warm_cache(path, max_bytes, &kv::open_rocksdb_engine);
+}
+
+std::shared_ptr<WarmCache> make_disk_warm_cache_to_seal(const std::filesystem::path& path,
+                                                        std::uint64_t max_bytes) {
+  return make_engine_warm_cache(path, max_bytes, &kv::open_rocksdb_engine, WarmContent::sealed);
 }
 
 }  // namespace db4::warm

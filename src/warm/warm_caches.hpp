@@ -23,6 +23,10 @@ std::shared_ptr<WarmCache> make_memory_warm_cache(std::uint64_t max_bytes);
 /// is wiped and started anew (WarmCacheStats::wiped): it is a cache. Throws locked where another process has
 /// it open, permission_denied, read_only, resource_exhausted.
 std::shared_ptr<WarmCache> make_disk_warm_cache(const std::filesystem::path& path, std::uint64_t max_bytes);
+/// The same for seal_warm_cache alone: what is below `path` was sealed, or is wiped. Nothing of a plain cache
+/// stays in its files, nor of a sealed one in those of a plain one.
+std::shared_ptr<WarmCache> make_disk_warm_cache_to_seal(const std::filesystem::path& path,
+                                                        std::uint64_t max_bytes);
 
 /// Larger records are not cached in Redis: while one of them is sent, the server answers nobody.
 inline constexpr std::size_t kMaxRedisRecordBytes = std::size_t{16} << 20;

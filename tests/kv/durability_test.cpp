@@ -299,6 +299,42 @@ void expect_whole_or_refused(HotType type, const EngineOptions& options, int doc
   }
 }
 
+TEST_P(DiskEngineTest, CompactingLeavesNothingInTheFilesOfWhatWasErasedOrReplaced) {
+  constexpr std::string_view kErased = "text-that-is-to-go-away";
+  const auto in_files = [&] {
+    std::size_t found = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(engine_path())) {
+      if (!entry.is_regular_file()) continue;
+      std::ostringstream bytes;
+      bytes << std::ifstream(entry.path(), std::ios::binary).rdbuf();
+      if (bytes.str().find(kErased) != std::string::npos) ++found;
+    }
+    return found;
+  };
+  const auto put_all = [](Engine& engine, const std::string& value) {
+    for (int i = 0; i < 50; ++i) {
+      put(engine, kRows, std::to_string(i), value);
+      put(engine, kBodies, std::to_string(i), value + std::string(3000, 'x'));
+    }
+  };
+  {
+    const auto engine = open();
+    put_all(*engine, std::string(kErased));
+    engine->close();
+  }
+  const auto engine = open();
+  put_all(*engine, std::string(kErased));
+  put_all(*engine, "kept");
+  Batch batch;
+  batch.erase_range(kRows, "1", "2");
+  commit(*engine, batch);
+  ASSERT_GT(in_files(), 0U);
+  engine->compact();
+  EXPECT_EQ(in_files(), 0U);
+  EXPECT_EQ(engine->get(kRows, "3"), "kept");
+  EXPECT_EQ(engine->get(kRows, "1"), std::nullopt);
+}
+
 TEST_P(DiskEngineTest, DamagedFilesAreNoticed) {
   constexpr int kDocuments = 200;
   EngineOptions damaged = options();

@@ -117,6 +117,36 @@ TEST_F(RocksDbWarmCacheTest, EntriesAndTotalsAreThereWhenItIsOpenedAgain) {
   EXPECT_EQ(held(*cache, "999").size(), 3000U);
 }
 
+TEST_F(RocksDbWarmCacheTest, WhatWasPlainIsWipedBeforeSealedEntriesComeAndTheOtherWayRound) {
+  const auto open_to_seal = [&] { return warm::make_disk_warm_cache_to_seal(path(), kMaxBytes); };
+  const auto in_files = [&](std::string_view text) {
+    for (const auto& entry : fs::recursive_directory_iterator(path())) {
+      if (!entry.is_regular_file()) continue;
+      std::ostringstream bytes;
+      bytes << std::ifstream(entry.path(), std::ios::binary).rdbuf();
+      if (bytes.str().find(text) != std::string::npos) return true;
+    }
+    return false;
+  };
+  open()->put("a", warm_entry(1, "a plain record"));
+  EXPECT_TRUE(in_files("a plain record"));
+  open_to_seal()->put("b", warm_entry(1, "a sealed record"));
+  EXPECT_FALSE(in_files("a plain record"));
+  {
+    const auto cache = open_to_seal();
+    EXPECT_EQ(held(*cache, "a"), "(absent)");
+    EXPECT_EQ(held(*cache, "b"), "a sealed record") << "it outlives a restart";
+    EXPECT_EQ(cache->stats().wiped, 0U) << "nothing was damaged";
+  }
+  EXPECT_EQ(held(*open(), "b"), "(absent)");
+  EXPECT_FALSE(in_files("a sealed record"));
+  open()->put("c", warm_entry(1, "plain again"));
+  // As a process leaves it that is killed before all is wiped.
+  EXPECT_FALSE(fs::exists(path() / "SEALED"));
+  EXPECT_EQ(held(*open_to_seal(), "c"), "(absent)");
+  EXPECT_FALSE(in_files("plain again"));
+}
+
 TEST_F(RocksDbWarmCacheTest, AFolderInUseIsLockedAndNotWiped) {
   const auto cache = open();
   cache->put("a", warm_entry(1, "record"));

@@ -1,0 +1,160 @@
+// A store that is turned from plain to encrypted and back: nothing plain stays where nobody looks.
+#include "catalog/spaces.hpp"
+#include "kv/engine.hpp"
+#include "store/encryption_fixture.hpp"
+
+namespace db4::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class EncryptionSwitchTest : public EncryptionTest {};
+INSTANTIATE_TEST_SUITE_P(Engines, EncryptionSwitchTest, ::testing::ValuesIn(disk_engines()),
+                         [](const auto& suite) { return std::string(to_string(suite.param)); });
+
+TEST_P(EncryptionSwitchTest, APlainStoreIsEncryptedAndMadePlainAgain) {
+  encrypted_ = false;
+  open();
+  write(0, 60);
+  demote_all();
+  write(60, 100);
+  close();
+  EXPECT_THAT(files_with(kCanary), ::testing::Not(::testing::IsEmpty()));
+
+  encrypted_ = true;
+  open();
+  EXPECT_TRUE(store_->encryption_status().plain_left);
+  expect_all();
+  write(0, 5, "second");
+  const ReencryptResult result = store_->reencrypt();
+  EXPECT_EQ(result.failed, 0U) << result.first_error;
+  EXPECT_FALSE(result.more);
+  EXPECT_EQ(result.documents, 95U);
+  EXPECT_FALSE(store_->encryption_status().plain_left);
+  expect_all();
+  clock_->advance(24h);
+  store_->cold_storage().collect_garbage();
+  clock_->advance(24h);
+  store_->cold_storage().collect_garbage();
+  close();
+  EXPECT_THAT(files_with(kCanary), ::testing::IsEmpty());
+
+  // Back: written plain first, then all of it.
+  writes_ = false;
+  open();
+  write(5, 10, "third");
+  expect_all();
+  EXPECT_EQ(store_->reencrypt().documents, 95U);
+  EXPECT_EQ(store_->encryption_status().copies_on_old_keys, 0U);
+  close();
+  encrypted_ = false;
+  open();
+  expect_all();
+}
+
+TEST_P(EncryptionSwitchTest, WhatIsWrittenPlainBehindAWalkIsFound) {
+  encrypted_ = false;
+  open();
+  write(0, 40);
+  close();
+  encrypted_ = true;
+  open();
+  EXPECT_TRUE(store_->reencrypt({.max_documents = 30}).more);
+  close();
+  writes_ = false;
+  open();
+  write(0, 5, "plain again");
+  close();
+  writes_ = true;
+  open();
+  for (int i = 0; i < 10 && store_->reencrypt().more; ++i) {
+  }
+  EXPECT_FALSE(store_->encryption_status().plain_left);
+  for (int i = 0; i < 40; ++i) EXPECT_NE(key_of(std::to_string(i)), "") << i;
+  expect_all();
+}
+
+/// As a process leaves it that is killed, or fails, while the engine compacts: all is sealed, and in the free
+/// space of its files is what was plain.
+TEST_P(EncryptionSwitchTest, WhoComesBackCompactsTheEngineThatWasNot) {
+  open();
+  write(0, 40);
+  EXPECT_FALSE(store_->encryption_status().plain_left);
+  close();
+  const auto change = [&](const auto& make) {
+    const auto engine =
+        kv::open_engine(GetParam(), {.path = folder_.path() / "hot", .spaces = catalog::catalog_spaces()});
+    kv::Batch batch;
+    make(*engine, batch);
+    const kv::Batch* const group[] = {&batch};
+    engine->commit(group, Durability::process);
+    engine->close();
+  };
+  const std::string stale = "a body that was plain: " + std::string(kCanary);
+  change([&](const kv::Engine&, kv::Batch& batch) {
+    for (int i = 0; i < 20; ++i) batch.put(catalog::kBodies, "old" + std::to_string(i), stale);
+  });
+  change([&](const kv::Engine& engine, kv::Batch& batch) {
+    for (int i = 0; i < 20; ++i) batch.erase(catalog::kBodies, "old" + std::to_string(i));
+    auto state = engine.get(catalog::kMeta, "reencryption");
+    ASSERT_TRUE(state);
+    ASSERT_EQ((*state)[1] & 8, 0) << "docs/formats/row.md: nothing is to be compacted so far";
+    (*state)[1] = static_cast<char>((*state)[1] | 8);
+    batch.put(catalog::kMeta, "reencryption", *state);
+  });
+  ASSERT_THAT(files_with(kCanary), ::testing::Not(::testing::IsEmpty()));
+
+  open();
+  EXPECT_TRUE(store_->encryption_status().plain_left);
+  const ReencryptResult result = store_->reencrypt();
+  EXPECT_EQ(result.documents, 0U);
+  EXPECT_EQ(result.first_error, "");
+  EXPECT_FALSE(store_->encryption_status().plain_left);
+  EXPECT_THAT(files_with(kCanary), ::testing::IsEmpty()) << "while it is open, too";
+  expect_all();
+  close();
+  open();
+  EXPECT_FALSE(store_->encryption_status().plain_left) << "it is not done again";
+}
+
+/// Each node has a folder of its own, and only the first one to open the store knows that it was plain.
+TEST_P(EncryptionSwitchTest, PlainCopiesInAWarmCacheOnDiskAreWipedByWhomeverTheyBelongTo) {
+  const auto keep_warm = [&] {
+    for (int i = 0; i < 10; ++i) store_->promote("users", std::to_string(i), StorageTier::warm);
+    EXPECT_EQ(store_->warm_storage().stats().entries, 10U);
+  };
+  encrypted_ = false;
+  open();
+  write(0, 10);
+  demote(0, 10);
+  keep_warm();
+  close();
+  fs::rename(folder_.path() / "warm", folder_.path() / "warm of another node");
+  encrypted_ = true;
+  open();
+  store_->reencrypt();
+  clock_->advance(24h);
+  store_->cold_storage().collect_garbage();
+  clock_->advance(24h);
+  store_->cold_storage().collect_garbage();
+  close();
+  EXPECT_THAT(files_with(kCanary), ::testing::Not(::testing::IsEmpty()));
+  fs::remove_all(folder_.path() / "warm");
+  fs::rename(folder_.path() / "warm of another node", folder_.path() / "warm");
+  open();
+  EXPECT_THAT(files_with(kCanary), ::testing::IsEmpty());
+  keep_warm();
+  close();
+
+  writes_ = false;  // for a while
+  open();
+  keep_warm();
+  close();
+  writes_ = true;
+  open();
+  EXPECT_THAT(files_with(kCanary), ::testing::IsEmpty());
+  expect_all();
+}
+
+}  // namespace
+}  // namespace db4::testing
