@@ -323,7 +323,8 @@ struct TieredStoreConfig {
   LiveConfig live = {};
   SealingConfig sealing = {};
   /// Overrides sealing.master_key. May be shared by several stores where it has a key store of its own; where
-  /// it has none, its key ring is kept in this store's database, and initialize() must not have been called.
+  /// it has none, its key ring is kept in this store's database, initialize() must not have been called
+  /// before, and one store at a time has it open: the same one again after it was closed, or rebuilt.
   std::shared_ptr<EncryptionManager> encryption = {};
 };
 

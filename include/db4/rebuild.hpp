@@ -26,6 +26,9 @@ struct RebuildOptions {
   std::size_t concurrency = 4;
   /// Reads large documents whole too, to check every frame; otherwise their headers and lengths.
   bool verify_large = false;
+  /// Takes what is plain, and leaves out, and lists, what is sealed: for a store that was made plain again,
+  /// or whose master key is lost. No key is asked for, and the copy of the key ring in cold is not looked at.
+  bool without_keys = false;
   std::function<void(const RebuildProgress&)> on_progress = {};
   std::stop_token stop = {};
 };
@@ -69,7 +72,9 @@ inline constexpr std::size_t kMaxRebuildDoubts = 1000;
 /// become garbage, to be deleted a week later.
 ///
 /// Throws invalid_argument where hot.path or hot.schema holds a store (move it away first), where there is
-/// none under the prefix, or several (store_id); cancelled; and what the object store throws.
+/// none under the prefix, or several (store_id); cancelled; key_unavailable where there is a copy of a key
+/// ring in cold, or anything sealed, and no right master key, unless RebuildOptions::without_keys; and what
+/// the object store throws.
 DB4_API RebuildResult rebuild_catalog(const TieredStoreConfig& config, const RebuildOptions& options = {},
                                       const Components& components = {});
 

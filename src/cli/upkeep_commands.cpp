@@ -376,6 +376,7 @@ struct RebuildFlags {
   std::string store_id;
   std::size_t concurrency = RebuildOptions{}.concurrency;
   bool verify_large = false;
+  bool without_keys = false;
 };
 
 json rebuild_json(const RebuildResult& result) {
@@ -420,6 +421,7 @@ int rebuild(const Context& context, const RebuildFlags& flags) {
                                                {.store_id = flags.store_id,
                                                 .concurrency = flags.concurrency,
                                                 .verify_large = flags.verify_large,
+                                                .without_keys = flags.without_keys,
                                                 .on_progress =
                                                     [&](const RebuildProgress& now) {
                                                       progress.update({.documents = now.documents,
@@ -440,19 +442,22 @@ int rebuild(const Context& context, const RebuildFlags& flags) {
 
 void add_rebuild(CommandTree& tree) {
   const auto flags = std::make_shared<RebuildFlags>();
-  CLI::App& command = tree.add({.name = "rebuild",
-                                .group = "The store",
-                                .summary = "Make a lost hot folder anew from the objects of the cold tier",
-                                .details = "For when hot/ is gone and there is no backup. Each document "
-                                           "comes back in the newest version that went to "
-                                           "cold; what was only hot is lost, and what was removed may come "
-                                           "back. The folder's db4.toml says where "
-                                           "the objects are; hot/ must be empty or absent: move away what is "
-                                           "left of it first. Of a store in PostgreSQL that is the schema. "
-                                           "Ends with 1 where something was damaged.",
-                                .examples = "db4 rebuild  # in a folder whose hot/ was moved away\n"
-                                            "db4 rebuild --verify-large --json | jq .doubts"},
-                               [flags](Context& context) { return rebuild(context, *flags); });
+  CLI::App& command =
+      tree.add({.name = "rebuild",
+                .group = "The store",
+                .summary = "Make a lost hot folder anew from the objects of the cold tier",
+                .details = "For when hot/ is gone and there is no backup. Each document "
+                           "comes back in the newest version that went to "
+                           "cold; what was only hot is lost, and what was removed may come "
+                           "back. The folder's db4.toml says where "
+                           "the objects are; hot/ must be empty or absent: move away what is "
+                           "left of it first. Of a store in PostgreSQL that is the schema. "
+                           "An encrypted store's begins with the copy of its keys in cold, and "
+                           "needs the master key; one that was made plain again is rebuilt with "
+                           "--without-keys. Ends with 1 where something was damaged or left out.",
+                .examples = "db4 rebuild  # in a folder whose hot/ was moved away\n"
+                            "db4 rebuild --verify-large --json | jq .doubts"},
+               [flags](Context& context) { return rebuild(context, *flags); });
   command
       .add_option("--store-id", flags->store_id, "Of several stores under one prefix, the one that is meant")
       ->type_name("HEX");
@@ -460,6 +465,8 @@ void add_rebuild(CommandTree& tree) {
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, kMaxUploadConcurrency));
   command.add_flag("--verify-large", flags->verify_large, "Read large documents whole, to check all of them");
+  command.add_flag("--without-keys", flags->without_keys,
+                   "Take what is plain, and leave out, and list, what is sealed");
 }
 
 }  // namespace

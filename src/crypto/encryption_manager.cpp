@@ -115,6 +115,7 @@ class EncryptionManager::State final : public crypto::KeySource, public crypto::
 
  private:
   void require_initialized() const;
+  bool has_users() const;
   void reload();
   void refresh_for_sealing();
   void refresh_for_opening();
@@ -138,7 +139,7 @@ class EncryptionManager::State final : public crypto::KeySource, public crypto::
   std::uint64_t uses_left_ = 0;           // of those reserved in the ring, for the key below
   KeyId uses_of_{};
 
-  mutable std::mutex users_mutex_;
+  mutable std::mutex users_mutex_;  // may be taken while mutex_ is held, and not the other way round
   std::map<std::uint64_t, User> users_;
   std::uint64_t next_user_ = 1;
 };
@@ -146,12 +147,18 @@ class EncryptionManager::State final : public crypto::KeySource, public crypto::
 bool EncryptionManager::State::keep_in(std::shared_ptr<KeyStore> store) {
   const std::lock_guard lock(mutex_);
   if (!keeps_alone_) return false;
-  if (initialized_) {
+  if (!initialized_) {
+    access_.keep_in(std::move(store));
+    return true;
+  }
+  // The store that has its ring was closed, and is opened again, or was rebuilt.
+  if (has_users() || !access_.move_to(std::move(store))) {
     throw Error(ErrorCode::invalid_argument,
                 "the encryption manager keeps its key ring in memory, or in another store's database",
                 "give it a key_store, or make one manager for each store and let that initialize it");
   }
-  access_.keep_in(std::move(store));
+  read_at_ = clock_->monotonic();
+  uses_left_ = 0;
   return true;
 }
 
@@ -182,6 +189,11 @@ std::uint64_t EncryptionManager::State::add_user(User user) {
 void EncryptionManager::State::remove_user(std::uint64_t number) {
   const std::lock_guard lock(users_mutex_);
   users_.erase(number);
+}
+
+bool EncryptionManager::State::has_users() const {
+  const std::lock_guard lock(users_mutex_);
+  return !users_.empty();
 }
 
 void EncryptionManager::State::tell_key_gone() const {

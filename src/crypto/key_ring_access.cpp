@@ -82,6 +82,13 @@ bool KeyRingAccess::open() {
   return true;
 }
 
+bool KeyRingAccess::move_to(std::shared_ptr<KeyStore> store) {
+  const std::optional<std::string> bytes = store->load();
+  if (!bytes || parse_key_ring(*bytes).id != ring_.id) return false;
+  store_ = std::move(store);
+  return open();
+}
+
 bool KeyRingAccess::create(const std::function<void(KeyRing&, const RingKeys&)>& fill) {
   require_master(master_);
   KeyRing ring = make_key_ring(*random_);

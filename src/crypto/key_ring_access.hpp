@@ -36,6 +36,9 @@ class KeyRingAccess {
 
   /// Before open() and create(): another place for the ring.
   void keep_in(std::shared_ptr<KeyStore> store) noexcept { store_ = std::move(store); }
+  /// After them: another place, which has this very ring, whatever became of it there. False, with nothing
+  /// changed, where it has none or another.
+  bool move_to(std::shared_ptr<KeyStore> store);
 
   [[nodiscard]] const KeyRing& ring() const noexcept { return ring_; }
   /// As the key store has it.

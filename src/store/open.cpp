@@ -161,10 +161,9 @@ TieredStore::Impl::Impl(TieredStoreConfig config, Components components)
       news_(std::make_unique<store::News>(
           *catalog_, hot_.state(), clock_, random_,
           open_channel(config_, components.broadcast_channel, catalog_->store_id()))),
-      warm_cache_(
-          sealed_warm(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_, random_,
-                                encryption_.sealer()->seals()),
-                      config_.warm, components.warm_cache != nullptr, *encryption_.sealer())),
+      warm_cache_(sealed_warm(open_warm(config_.warm, components.warm_cache, catalog_->store_id(), clock_,
+                                        random_, encryption_.sealer()->seals()),
+                              config_.warm, components.warm_cache != nullptr, *encryption_.sealer())),
       refreshers_({.threads = kRefreshThreads, .max_queued = kMaxQueuedRefreshes}),
       warm_(warm_cache_, clock_,
             {.ttl = config_.warm.ttl,

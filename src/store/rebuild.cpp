@@ -4,6 +4,7 @@
 #include "codec/segment.hpp"
 #include "cold/key_ring_copies.hpp"
 #include "cold/object_names.hpp"
+#include "crypto/key_ring.hpp"
 #include "sealing/framed_record.hpp"
 #include "sealing/sealed_record.hpp"
 #include "store/impl.hpp"
@@ -180,26 +181,35 @@ class Rebuilder {
   /// The key ring's copy from cold, where the store kept its ring itself. Throws key_unavailable where the
   /// master key is missing or wrong.
   void open_keys(kv::Engine& engine) {
+    TieredStoreConfig reading = config_;
+    if (options_.without_keys) {
+      reading.encryption = nullptr;
+      reading.sealing = {};
+      encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
+      return;
+    }
     const auto ring = cold::find_key_ring(objects_, config_.cold.prefix + result_.store_id + "/", call());
+    const bool has_keys = config_.encryption || !config_.sealing.master_key.empty();
+    if (ring && !has_keys) {
+      throw Error(ErrorCode::key_unavailable, "the store is encrypted, and no master key is configured",
+                  "set encryption.master_key, or TieredStoreConfig::encryption; if all was made plain again, "
+                  "rebuild it without keys");
+    }
     if (ring) {
       catalog::RingStore store(engine);
       if (!store.replace(std::nullopt, *ring)) {
         throw Error(ErrorCode::conflict, "the new catalogue has a key ring already", "begin it anew");
       }
+      store.set_mark(crypto::parse_key_ring(*ring).id);  // documents may be sealed with it
     }
-    const bool has_keys = config_.encryption || !config_.sealing.master_key.empty();
-    if (ring && !has_keys) {
-      throw Error(ErrorCode::key_unavailable, "the store is encrypted, and no master key is configured",
-                  "set encryption.master_key, or TieredStoreConfig::encryption");
-    }
-    TieredStoreConfig reading = config_;
     reading.sealing.writes = true;  // else keys are taken to be for nothing, where nothing says otherwise
     encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
   }
 
   /// A copy that is not to be opened: not damaged, and with the right keys it can be read. Throws where there
-  /// are no keys at all.
+  /// are no keys at all, and not by choice.
   void note_locked(const Error& error) {
+    if (options_.without_keys) return;
     if (!sealer().has_keys()) throw error;
     if (!locked_) locked_ = error;
   }

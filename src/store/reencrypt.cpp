@@ -125,10 +125,10 @@ ReencryptResult TieredStore::Impl::Reencryption::run() {
     return result_;
   }
   const bool go_on = known && known->key == wanted && !known->done;
-  state_ = go_on ? *known
-                 : catalog::Reencryption{.key = wanted,
-                                         .no_plain = known && known->no_plain,
-                                         .compact = known && known->compact};
+  state_ = go_on
+               ? *known
+               : catalog::Reencryption{
+                     .key = wanted, .no_plain = known && known->no_plain, .compact = known && known->compact};
   if (state_.after.empty() && plain_arrived()) {
     state_.no_plain = false;
     catalog().set_reencryption(state_);
@@ -326,7 +326,8 @@ EncryptionStatus TieredStore::Impl::encryption_status() {
   std::ranges::sort(status.uses, {}, &KeyUse::key_id);
   status.copies_on_old_keys = count_on_others(*catalog_, wanted);
   const auto state = catalog_->reencryption();
-  status.plain_left = status.writes && (!(state && state->no_plain) || state->compact || catalog_->plain_arrived());
+  status.plain_left =
+      status.writes && (!(state && state->no_plain) || state->compact || catalog_->plain_arrived());
   return status;
 }
 

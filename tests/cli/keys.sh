@@ -187,6 +187,17 @@ cmp plain/db4.toml done.toml || fail "db4.toml is another one"
 # And out of encryption again.
 expect 0 "$db4" --set encryption.writes=false keys reencrypt; has "made plain 3 documents"
 for id in 1 2 3; do expect 0 "$db4" stat users $id; lacks sealed; done
+# With the copy of the key ring in cold still there, what is plain is rebuilt without a key.
+expect 0 "$db4" --set encryption.writes=false demote users 1
+mv plain/hot lost
+expect 1 "$db4" --set encryption.master_key= rebuild; has "rebuild it without keys"
+code=0
+out=$("$db4" --set encryption.master_key= rebuild --without-keys) || code=$?
+[ "$code" -le 1 ] || fail "it ended with $code: $out"
+has "rebuilt 2 documents"
+expect 0 "$db4" --set encryption.master_key= get users 1; has "$canary"
+rm -r plain/hot
+mv lost plain/hot
 
 # A db4.toml of before there was encryption, and one that nobody can put a line into.
 sed -i '/^\[encryption\]/,/^$/d' plain/db4.toml

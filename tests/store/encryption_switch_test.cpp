@@ -3,6 +3,8 @@
 #include "kv/engine.hpp"
 #include "store/encryption_fixture.hpp"
 
+#include <db4/rebuild.hpp>
+
 namespace db4::testing {
 namespace {
 
@@ -50,6 +52,57 @@ TEST_P(EncryptionSwitchTest, APlainStoreIsEncryptedAndMadePlainAgain) {
   encrypted_ = false;
   open();
   expect_all();
+}
+
+/// Whoever made all plain may throw the master key away.
+TEST_P(EncryptionSwitchTest, OnceAllIsPlainTheOldMasterKeyIsNeededForNothing) {
+  open();
+  write(0, 30);
+  demote(0, 20);
+  close();
+  writes_ = false;
+  open();
+  EXPECT_EQ(store_->reencrypt().documents, 30U);
+  close();
+  master_ = generate_master_key();  // the old one is lost
+  encrypted_ = false;
+  open();
+  expect_all();
+  close();
+
+  const fs::path hot = folder_.path() / "hot";
+  fs::rename(hot, folder_.path() / "lost");
+  EXPECT_EQ(error_of([&] { rebuild_catalog(config(), {}, {.clock = clock_}); }), ErrorCode::key_unavailable);
+  const RebuildResult rebuilt = rebuild_catalog(config(), {.without_keys = true}, {.clock = clock_});
+  EXPECT_EQ(rebuilt.documents, 20U);
+  EXPECT_EQ(rebuilt.damaged, 20U);
+  ASSERT_EQ(rebuilt.doubts_in_all, 20U);
+  EXPECT_THAT(rebuilt.doubts[0].what, ::testing::HasSubstr("left out"));
+  const auto expect_demoted = [&] {
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(store_->read("users", std::to_string(i))) << i;
+      EXPECT_EQ(store_->read("users", std::to_string(i))->text(), expected_[std::to_string(i)]);
+    }
+  };
+  open();
+  expect_demoted();
+  EXPECT_FALSE(store_->encryption_status().encrypted);
+  close();
+  fs::remove_all(hot);
+  fs::rename(folder_.path() / "lost", hot);
+
+  encrypted_ = true;
+  writes_ = true;
+  open();
+  EXPECT_EQ(store_->encryption()->list_keys().size(), 1U) << "a ring of its own";
+  EXPECT_EQ(store_->reencrypt().documents, 30U);
+  EXPECT_FALSE(store_->encryption_status().plain_left);
+  expect_all();
+  close();
+  fs::remove_all(hot);
+  EXPECT_EQ(rebuild_catalog(config(), {}, {.clock = clock_}).documents, 20U) << "with the newer ring";
+  open();
+  expect_demoted();
 }
 
 TEST_P(EncryptionSwitchTest, WhatIsWrittenPlainBehindAWalkIsFound) {

@@ -271,6 +271,46 @@ TEST_P(EncryptionTest, AManagerThatKeepsItsRingInMemoryIsRefused) {
   EXPECT_EQ(error_of([&] { TieredStore(given, Components{.clock = clock_}); }), ErrorCode::invalid_argument);
 }
 
+TEST_P(EncryptionTest, OneManagerOpensItsStoreAgainAndNoOther) {
+  TieredStoreConfig given = config();
+  TieredStoreConfig other = given;
+  other.hot.path = folder_.path() / "other hot";
+  other.warm.max_size = 0;
+  other.cold.path = folder_.path() / "other cold";
+  const auto open_given = [&] { store_ = std::make_unique<TieredStore>(given, Components{.clock = clock_}); };
+  open_given();
+  write(0, 20);
+  EXPECT_EQ(error_of([&] { TieredStore(other, Components{.clock = clock_}); }), ErrorCode::invalid_argument);
+  close();
+  EXPECT_EQ(error_of([&] { TieredStore(other, Components{.clock = clock_}); }), ErrorCode::invalid_argument)
+      << "its key ring is in the first one's database";
+  open_given();
+  given.encryption->rotate_key();
+  write(20, 30);
+  demote_all();
+  close();
+  open_given();
+  expect_all();
+  close();
+  // Meanwhile somebody else rotated.
+  open();
+  store_->encryption()->rotate_key();
+  write(30, 40);
+  demote_all();
+  close();
+  open_given();
+  expect_all();
+  EXPECT_EQ(given.encryption->list_keys().size(), 3U);
+  close();
+
+  fs::remove_all(folder_.path() / "hot");
+  rebuild_catalog(given, {}, {.clock = clock_});
+  open_given();
+  expect_all();
+  write(0, 5, "second");
+  expect_all();
+}
+
 TEST_P(EncryptionTest, WhoLosesTheHotFolderRebuildsItWithTheMasterKeyAlone) {
   open();
   write(0, 60);
