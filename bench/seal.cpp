@@ -1,6 +1,7 @@
 // Sealing and opening messages beside bare AES-256-GCM with a kept context: what the key for each record, its
 // commitment and the associated data cost. Then uploads and downloads of a large document, and writes and
 // moves of small ones, by a store that is encrypted beside one that is not.
+#include "base/wiping.hpp"
 #include "harness/report.hpp"
 #include "peers/raw_gcm.hpp"
 
@@ -66,12 +67,14 @@ class LargeDocument {
  public:
   LargeDocument(std::shared_ptr<EncryptionManager> encryption, ByteView content)
       : content_(content),
+        encrypted_(encryption != nullptr),
         store_({.hot = {.type = HotType::memory},
                 .tiering = {.interval = 0ms},
                 .encryption = std::move(encryption)},
                {.clock = clock_, .object_store = make_memory_object_store()}) {}
 
   double upload() {
+    wipe_released_content(encrypted_);  // as in a process of its own
     const double time = time_milliseconds([&] {
       store_.cold_storage().write_large("videos", "v", ByteSource::bytes(content_), {.part_size = 8_MiB});
     });
@@ -80,6 +83,7 @@ class LargeDocument {
     return time;
   }
   double download() {
+    wipe_released_content(encrypted_);
     std::uint64_t size = 0;
     const double time = time_milliseconds([&] {
       store_.cold_storage().read_large("videos", "v", [&](ByteView piece) { size += piece.size(); });
@@ -90,6 +94,7 @@ class LargeDocument {
 
  private:
   const ByteView content_;
+  const bool encrypted_;
   const std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
   TieredStore store_;
 };
@@ -129,6 +134,7 @@ class SmallDocuments {
   SmallDocuments(const std::filesystem::path& folder, std::shared_ptr<EncryptionManager> encryption,
                  std::size_t count)
       : count_(count),
+        encrypted_(encryption != nullptr),
         store_({.hot = {.type = HotType::rocksdb,
                         .path = folder,
                         .max_size = 0,
@@ -143,6 +149,7 @@ class SmallDocuments {
                {.clock = clock_, .object_store = make_memory_object_store()}) {}
 
   double write(int round) {
+    wipe_released_content(encrypted_);
     const std::string body =
         R"({"customer":")" + std::string(470, 'x') + R"(","round":)" + std::to_string(round) + "}";
     return time_milliseconds([&] {
@@ -151,6 +158,7 @@ class SmallDocuments {
   }
   /// All of them, to cold.
   double move() {
+    wipe_released_content(encrypted_);
     clock_->advance(30 * 24h);
     return time_milliseconds([&] {
       const TieringResult result = store_.run_tiering({.max_operations = 2 * count_});
@@ -160,6 +168,7 @@ class SmallDocuments {
 
  private:
   const std::size_t count_;
+  const bool encrypted_;
   const std::shared_ptr<SimulatedClock> clock_ = std::make_shared<SimulatedClock>();
   TieredStore store_;
 };

@@ -1,6 +1,7 @@
 #include "base/document_block.hpp"
 
 #include "base/hash.hpp"
+#include "base/wiping.hpp"
 
 #include <algorithm>
 #include <new>
@@ -11,6 +12,7 @@ void retain(DocumentBlock* block) noexcept { block->references.fetch_add(1, std:
 
 void release(DocumentBlock* block) noexcept {
   if (block->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    release_content(block->mutable_body(), block->body_size);
     block->~DocumentBlock();
     ::operator delete(static_cast<void*>(block));
   }

@@ -5,10 +5,14 @@
 
 #include <libdeflate.h>
 #include <zdict.h>
+#define ZSTD_STATIC_LINKING_ONLY  // contexts with an allocator: in every libzstd since 1.4, and in its shared
+                                  // one
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 #include <vector>
 
@@ -70,10 +74,41 @@ libdeflate_decompressor* gzip_decompressor() {
   return kept.get();
 }
 
+/// Behind its size, so that it can be released.
+void* allocate_for_zstd(void* /*opaque*/, std::size_t size) {
+  constexpr std::size_t kFront = alignof(std::max_align_t);
+  static_assert(kFront >= sizeof size);
+  auto* const front = static_cast<char*>(std::malloc(kFront + size));
+  if (front == nullptr) return nullptr;
+  std::memcpy(front, &size, sizeof size);
+  return front + kFront;
+}
+void free_for_zstd(void* /*opaque*/, void* memory) {
+  if (memory == nullptr) return;
+  std::size_t size = 0;
+  char* const front = static_cast<char*>(memory) - alignof(std::max_align_t);
+  std::memcpy(&size, front, sizeof size);
+  release_content(memory, size);
+  std::free(front);
+}
+constexpr ZSTD_customMem kZstdMemory{&allocate_for_zstd, &free_for_zstd, nullptr};
+
+thread_local int kept_contexts = 0;
+
+struct ZstdContexts {
+  ContextPtr<ZSTD_CCtx> compressor;
+  ContextPtr<ZSTD_DCtx> decompressor;
+};
+
+ZstdContexts& zstd_contexts() {
+  thread_local ZstdContexts kept;
+  return kept;
+}
+
 ContextPtr<ZSTD_CCtx>& zstd_compressor() {
-  thread_local ContextPtr<ZSTD_CCtx> kept;
+  ContextPtr<ZSTD_CCtx>& kept = zstd_contexts().compressor;
   if (kept == nullptr) {
-    kept.reset(allocated(ZSTD_createCCtx()));
+    kept.reset(allocated(ZSTD_createCCtx_advanced(kZstdMemory)));
     ZSTD_CCtx_setParameter(kept.get(), ZSTD_c_checksumFlag, 1);
     ZSTD_CCtx_setParameter(kept.get(), ZSTD_c_contentSizeFlag, 1);
   }
@@ -81,14 +116,22 @@ ContextPtr<ZSTD_CCtx>& zstd_compressor() {
 }
 
 ZSTD_DCtx* zstd_decompressor() {
-  thread_local const ContextPtr<ZSTD_DCtx> kept(allocated(ZSTD_createDCtx()));
+  ContextPtr<ZSTD_DCtx>& kept = zstd_contexts().decompressor;
+  if (kept == nullptr) kept.reset(allocated(ZSTD_createDCtx_advanced(kZstdMemory)));
   return kept.get();
+}
+
+/// Contexts keep literals of what they worked on last, and are wiped as they go.
+void release_contexts() noexcept {
+  if (kept_contexts > 0 || !wipes_released_content()) return;
+  zstd_contexts() = {};
 }
 
 Payload gzip(int level, std::string_view body) {
   libdeflate_compressor* context = gzip_compressor(level);
   const std::size_t room = libdeflate_deflate_compress_bound(context, body.size());
-  Payload out{std::make_unique_for_overwrite<char[]>(room + kGzipTrailerBytes)};
+  const std::size_t allocated_bytes = room + kGzipTrailerBytes;
+  Payload out{{new char[allocated_bytes], ReleasingDelete{allocated_bytes}}};
   out.size = libdeflate_deflate_compress(context, body.data(), body.size(), out.bytes.get(), room);
   if (out.size == 0) {
     throw Error(ErrorCode::internal, "libdeflate exceeds the bound that it stated", "report this");
@@ -126,10 +169,11 @@ Payload zstd(int level, std::string_view body, const Dictionary* dictionary) {
   // It stays referenced otherwise, and the context outlives it. None: null.
   ZSTD_CCtx_refCDict(context.get(), dictionary == nullptr ? nullptr : dictionary->prepared().writing.get());
   const std::size_t room = ZSTD_compressBound(body.size());
-  Payload out{std::make_unique_for_overwrite<char[]>(room)};
+  Payload out{{new char[room], ReleasingDelete{room}}};
   const std::size_t size = ZSTD_compress2(context.get(), out.bytes.get(), room, body.data(), body.size());
   ZSTD_CCtx_refCDict(context.get(), nullptr);
   if (ZSTD_sizeof_CCtx(context.get()) > kMaxKeptContextBytes) context.reset();
+  release_contexts();
   if (ZSTD_isError(size) != 0) {
     if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) throw std::bad_alloc();
     throw Error(ErrorCode::internal, std::string("zstd cannot compress: ") + ZSTD_getErrorName(size),
@@ -152,15 +196,22 @@ void unzstd(std::string_view payload, char* out, std::size_t size, const Diction
       (dictionary == nullptr ? 0 : dictionary->id())) {
     throw_corrupt_record("the zstd frame was made with another dictionary than the header names");
   }
+  ZSTD_DCtx* const context = zstd_decompressor();
   const std::size_t made =
-      dictionary == nullptr
-          ? ZSTD_decompressDCtx(zstd_decompressor(), out, size, payload.data(), payload.size())
-          : ZSTD_decompress_usingDDict(zstd_decompressor(), out, size, payload.data(), payload.size(),
-                                       dictionary->prepared().reading.get());
+      dictionary == nullptr ? ZSTD_decompressDCtx(context, out, size, payload.data(), payload.size())
+                            : ZSTD_decompress_usingDDict(context, out, size, payload.data(), payload.size(),
+                                                         dictionary->prepared().reading.get());
+  release_contexts();
   if (made != size) throw_corrupt_record("the zstd payload does not give the content");
 }
 
 }  // namespace
+
+KeptContexts::KeptContexts() noexcept { ++kept_contexts; }
+KeptContexts::~KeptContexts() {
+  --kept_contexts;
+  release_contexts();
+}
 
 void check_compression_level(Compression compression, int level) {
   const int most = compression == Compression::gzip ? kMaxGzipLevel : kMaxZstdLevel;

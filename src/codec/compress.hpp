@@ -1,6 +1,7 @@
 #pragma once
 // gzip and zstd over whole bodies, with contexts kept per thread. Private to codec.
 
+#include "base/wiping.hpp"
 #include "codec/dictionary.hpp"
 
 #include <db4/config.hpp>
@@ -12,9 +13,19 @@ namespace db4::codec {
 
 /// Compressed bytes, in memory that was not zeroed first.
 struct Payload {
-  std::unique_ptr<char[]> bytes;
+  std::unique_ptr<char[], ReleasingDelete> bytes;
   std::size_t size = 0;
   [[nodiscard]] std::string_view view() const noexcept { return {bytes.get(), size}; }
+};
+
+/// A thread keeps what it compresses and decompresses with. Where content is wiped it does so only as long as
+/// one of these is there in that thread: what works on many documents in a row makes one.
+class KeptContexts {
+ public:
+  KeptContexts() noexcept;
+  ~KeptContexts();
+  KeptContexts(const KeptContexts&) = delete;
+  KeptContexts& operator=(const KeptContexts&) = delete;
 };
 
 /// Compresses by gzip (everything of a member that follows its header: deflate, CRC-32, length) or zstd (one

@@ -1,5 +1,7 @@
 #include "codec/json_check.hpp"
 
+#include "base/wiping.hpp"
+
 #include <db4/error.hpp>
 #include <db4/json_check.hpp>
 #include <db4/limits.hpp>
@@ -31,11 +33,33 @@ constexpr std::size_t kKeptParserTextBytes = 256ULL << 10;
 /// the second parser, which needs next to no memory (95 MB/s).
 constexpr std::size_t kMaxSimdjsonTextBytes = 1ULL << 20;
 
+/// What the parser made of `size` bytes of text: strings, and, where it came to the end, the tape with
+/// numbers.
+void release_parsed(simdjson::dom::document& parsed, std::size_t size, bool whole) noexcept {
+  constexpr std::uint64_t kTapeLength = (std::uint64_t{1} << 56) - 1;  // in the first entry
+  if (parsed.string_buf == nullptr || parsed.tape == nullptr) return;
+  release_content(parsed.string_buf.get(), std::min(size, parsed.capacity()) * 5 / 3);
+  if (whole) release_content(parsed.tape.get(), (parsed.tape[0] & kTapeLength) * sizeof parsed.tape[0]);
+}
+
+/// As parse() does with a copy that it keeps, and nobody can wipe.
+bool simdjson_accepts_and_wipes(simdjson::dom::parser& parser, std::string_view text) {
+  std::string padded;
+  padded.reserve(text.size() + simdjson::SIMDJSON_PADDING);
+  padded.append(text).append(simdjson::SIMDJSON_PADDING, ' ');
+  const ReleasedAtEnd released(padded);
+  const bool accepted =
+      parser.parse(padded.data(), text.size(), /*realloc_if_needed=*/false).error() == simdjson::SUCCESS;
+  release_parsed(parser.doc, text.size(), accepted);
+  return accepted;
+}
+
 bool simdjson_accepts(simdjson::dom::parser& parser, std::size_t capacity, std::string_view text) {
   // simdjson counts an innermost array or object that is not empty as one level more: a limit of
   // kMaxJsonDepth never lets too much through, and what it wrongly refuses at just that depth the second
   // parser accepts.
   if (parser.allocate(capacity, kMaxJsonDepth) != simdjson::SUCCESS) return false;
+  if (wipes_released_content()) return simdjson_accepts_and_wipes(parser, text);
   return parser.parse(text.data(), text.size()).error() == simdjson::SUCCESS;
 }
 

@@ -88,7 +88,8 @@ std::string encode_record(const RecordHeader& header, std::string_view body, con
   const std::string start = encode_record_header(fields);
   std::string record;
   record.reserve(start.size() + payload.size());
-  return record.append(start).append(payload);
+  record.append(start).append(payload);
+  return record;
 }
 
 detail::BlockRef decode_record(std::string_view record, const RecordIdentity& expected,

@@ -313,7 +313,8 @@ std::string encode_sealed_record(std::string_view sealed_header, std::string_vie
     put_fixed_field(fields, FieldType::payload_crc32c, crc32c(as_bytes(sealed_payload)));
     put_field(fields, FieldType::sealed_header, sealed_header);
   });
-  return out.append(sealed_payload);
+  out.append(sealed_payload);
+  return out;
 }
 
 std::string encode_sealed_frames_header(std::string_view sealed_header, std::uint64_t frame_bytes) {
@@ -343,7 +344,8 @@ std::string encode_record_header(const ParsedHeader& header) {
     out.append(kSkippableMagic);
     put_fixed<std::uint32_t>(out, length);
   }
-  return out.append(plain);
+  out.append(plain);
+  return out;
 }
 
 ParsedHeader parse_record_header(std::string_view record) {

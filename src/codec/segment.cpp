@@ -73,7 +73,8 @@ std::string SegmentWriter::finish(const IndexTransform& seal) {
   put_fixed<std::uint32_t>(footer, crc32c(as_bytes(index)));
   put_fixed<std::uint32_t>(footer, seal ? kSealedIndex : 0);  // flags
   put_fixed<std::uint32_t>(footer, crc32c(as_bytes(footer)));
-  return out.append(index).append(footer);
+  out.append(index).append(footer);
+  return out;
 }
 
 SegmentIndexPlace parse_segment_footer(std::string_view footer, std::uint64_t segment_size) {

@@ -1,4 +1,5 @@
 // Documents that are asked for together, and lie together, in one request.
+#include "codec/compress.hpp"
 #include "cold/cold_state.hpp"
 #include "cold/ranges.hpp"
 
@@ -61,6 +62,7 @@ void ColdStorage::State::fetch_together(std::span<const Wanted> wanted, const Ca
   std::atomic<std::size_t> next{0};
   std::atomic<bool> failed{false};
   const auto work = [&] {
+    const codec::KeptContexts kept;
     for (std::size_t i = next++; i < groups.size() && !failed; i = next++) {
       try {
         fetch_group(groups[i]);

@@ -1,4 +1,5 @@
 #include "base/latency_summary.hpp"
+#include "base/wiping.hpp"
 #include "codec/record.hpp"
 #include "cold/cold_state.hpp"
 #include "cold/compaction.hpp"
@@ -108,11 +109,13 @@ ColdStorage::State::Record ColdStorage::State::encode(std::string_view key, cons
                             .level = config_.compression_level,
                             .dictionary = dictionary.get()});
   if (!sealer_->seals()) return {.bytes = std::move(record)};
+  const ReleasedAtEnd released(record);
   return sealing::seal_record(*sealer_, record);
 }
 
 ColdStorage::State::Record ColdStorage::State::reseal(std::string_view record, const Wanted& wanted) {
   std::string plain = sealing::open_record(*sealer_, record, wanted.place.key);
+  const ReleasedAtEnd released(plain);
   // Read to the end: what is damaged must not become something that is sealed well.
   const detail::BlockRef block = sealing::decode_record(*sealer_, plain, 0,
                                                         {.collection = catalog::collection_of(wanted.key),

@@ -4,6 +4,7 @@
 // object store is found and freed. It is never resumed: a new one has another content key.
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
+#include "base/wiping.hpp"
 #include "catalog/keys.hpp"
 #include "cold/framed_reader.hpp"
 
@@ -40,6 +41,7 @@ class ResealedSource final : public ByteSource::Reader {
     const std::uint64_t frames = std::min((end - header + stride - 1) / stride, layout.frames());
     const std::uint64_t at_once = std::max<std::uint64_t>(1, kPieceBytes / layout.frame_bytes());
     Bytes content;
+    const ReleasedAtEnd released(content);
     for (std::uint64_t first = (at - header) / stride; first < frames;) {
       const std::uint64_t last = std::min(first + at_once, frames);
       const std::uint64_t begin = first * layout.frame_bytes();

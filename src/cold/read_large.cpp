@@ -2,6 +2,7 @@
 #include "base/encoding.hpp"
 #include "base/file_descriptor.hpp"
 #include "base/hash.hpp"
+#include "base/wiping.hpp"
 #include "catalog/keys.hpp"
 #include "catalog/names.hpp"
 #include "cold/framed_reader.hpp"
@@ -101,7 +102,12 @@ class PiecesAhead {
       if (threads_.empty()) throw;  // fewer will do
     }
   }
-  ~PiecesAhead() { end(); }
+  ~PiecesAhead() {
+    end();
+    threads_.clear();
+    for (Bytes& piece : spare_) release_content(piece);
+    for (auto& [index, piece] : ready_) release_content(piece);
+  }
   PiecesAhead(const PiecesAhead&) = delete;
   PiecesAhead& operator=(const PiecesAhead&) = delete;
 
@@ -300,6 +306,7 @@ std::optional<ReadLargeResult> ColdStorage::State::read_large(std::string_view c
   std::uint64_t at = first * frame;
   std::uint64_t done = 0;
   while (std::optional<Bytes> piece = pieces.take()) {
+    const ReleasedAtEnd released(*piece);  // where the sink throws
     const std::uint64_t from = std::max(range.offset, at) - at;
     const std::uint64_t to = std::min<std::uint64_t>(end - at, piece->size());
     sink(ByteView(*piece).subspan(from, to - from));

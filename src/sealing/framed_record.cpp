@@ -2,6 +2,7 @@
 
 #include "base/encoding.hpp"
 #include "base/hash.hpp"
+#include "base/wiping.hpp"
 #include "codec/record_header.hpp"
 #include "sealing/sealed_record.hpp"
 
@@ -130,6 +131,7 @@ void FramedRecord::encode(std::uint64_t offset, std::span<std::byte> out, const 
   const std::uint64_t stride = layout_.frame_bytes() + layout_.frame_overhead();
   Bytes frame;
   Bytes buffer;
+  const ReleasedAtEnd released(buffer);
   while (!out.empty()) {
     const std::uint64_t index = (offset - header.size()) / stride;
     const std::uint64_t skip = (offset - header.size()) % stride;

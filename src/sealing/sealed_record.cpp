@@ -1,5 +1,7 @@
 #include "sealing/sealed_record.hpp"
 
+#include "base/wiping.hpp"
+
 namespace db4::sealing {
 namespace {
 
@@ -57,9 +59,12 @@ std::string open_record(const Sealer& sealer, std::string_view record, std::opti
   if (opened.key() == 0) return std::string(record);
   const codec::ParsedHeader& header = opened.header();
   codec::check_intact_record(record);
-  std::string plain(opened.bytes());
-  plain += sealer.open(payload_codec(header.compression), identity_of(header.header),
-                       record.substr(opened.stored().payload_offset));
+  std::string payload = sealer.open(payload_codec(header.compression), identity_of(header.header),
+                                    record.substr(opened.stored().payload_offset));
+  const ReleasedAtEnd released(payload);
+  std::string plain;
+  plain.reserve(opened.bytes().size() + payload.size());
+  plain.append(opened.bytes()).append(payload);
   return plain;
 }
 
@@ -68,7 +73,9 @@ detail::BlockRef decode_record(const Sealer& sealer, std::string_view record, st
   const codec::ParsedHeader stored = codec::parse_record_header(record);
   check_key(stored, key);
   if (stored.sealed_header.empty()) return codec::decode_record(record, expected, options);
-  return codec::decode_record(open_record(sealer, record), expected, options);
+  std::string plain = open_record(sealer, record);
+  const ReleasedAtEnd released(plain);
+  return codec::decode_record(plain, expected, options);
 }
 
 }  // namespace db4::sealing

@@ -1,6 +1,7 @@
 #include "sealing/sealer.hpp"
 
 #include "base/encoding.hpp"
+#include "base/wiping.hpp"
 #include "crypto/seal.hpp"
 
 #include <db4/error.hpp>
@@ -93,7 +94,8 @@ std::string Sealer::open(std::uint8_t codec, const Identity& identity, std::stri
 void Sealer::open_into(Kind kind, const Identity& identity, std::string_view sealed,
                        std::span<std::byte> out) const {
   if (sealed.size() != crypto::sealed_size(out.size(), Padding::none)) {
-    const std::string opened = open(kind, identity, sealed);
+    std::string opened = open(kind, identity, sealed);
+    const ReleasedAtEnd released(opened);
     if (opened.size() != out.size()) {
       throw Error(ErrorCode::corrupt, "sealed bytes have another length than they should have",
                   "restore them from a backup");

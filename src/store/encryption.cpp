@@ -1,5 +1,6 @@
 #include "store/encryption.hpp"
 
+#include "base/wiping.hpp"
 #include "cold/catalog_sessions.hpp"
 #include "crypto/key_ring_owner.hpp"
 
@@ -55,6 +56,7 @@ void Encryption::check_mark(bool writes) {
   if (owner.keep_in(ring_)) sealer_->set_kept_ring(&owner);
   // A new ring could not open what is there.
   owner.initialize(/*may_create=*/!mark);
+  wipe_released_content();  // before anything is opened
   const crypto::RingId ring = owner.ring_id();
   if (mark && *mark != ring) {
     throw Error(ErrorCode::key_unavailable, "the key ring is another one than the store was encrypted with",

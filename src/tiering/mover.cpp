@@ -1,5 +1,7 @@
 #include "tiering/mover.hpp"
 
+#include "base/wiping.hpp"
+#include "codec/compress.hpp"
 #include "codec/record.hpp"
 
 namespace db4::tiering {
@@ -34,7 +36,7 @@ detail::BlockRef decode_warm_record(std::string_view record, std::string_view ke
 }
 
 std::shared_ptr<const std::string> warm_record(const detail::DocumentBlock& block) {
-  return std::make_shared<const std::string>(
+  return share_content(
       codec::encode_record({.collection = block.collection(),
                             .id = block.id(),
                             .version = block.version,
@@ -143,6 +145,7 @@ class Mover::Packing {
 };
 
 void Mover::demote(std::span<MoveOrder> orders, const MoveBounds& bounds) {
+  const codec::KeptContexts kept;
   Packing packing(*this, bounds);
   for (MoveOrder& order : orders) {
     order.outcome = MoveOutcome::changed;

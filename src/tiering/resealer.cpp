@@ -1,6 +1,7 @@
 #include "tiering/resealer.hpp"
 
 #include "catalog/keys.hpp"
+#include "codec/compress.hpp"
 
 #include <db4/error.hpp>
 
@@ -148,6 +149,7 @@ void Resealer::reseal(std::span<ResealOrder> orders, sealing::KeyNumber wanted, 
   }
   std::vector<std::optional<std::string>> records = cold_.fetch_records(wanted_records, call);
 
+  const codec::KeptContexts kept;
   Packing packing(*this, call);
   bool away = false;  // then the next ones would only fail too, each after its own repetitions
   for (std::size_t i = 0; i < orders.size(); ++i) {

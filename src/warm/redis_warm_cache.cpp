@@ -194,7 +194,8 @@ class RedisWarmCache final : public WarmCache, public WarmLeases {
   [[nodiscard]] std::string name_of(std::string_view kind, std::string_view key) const {
     std::string name;
     name.reserve(names_.size() + kind.size() + key.size());
-    return name.append(names_).append(kind).append(key);
+    name.append(names_).append(kind).append(key);
+    return name;
   }
   [[nodiscard]] std::string drawn_number() const {
     std::string out;

@@ -8,6 +8,7 @@
 // and all, cannot be told here: it is a copy of that version, which no reader asks for any more.
 #include "warm/sealed_warm_cache.hpp"
 
+#include "base/wiping.hpp"
 #include "sealing/kinds.hpp"
 #include "warm/warm_entry.hpp"
 
@@ -204,7 +205,7 @@ class SealedWarmCache final : public WarmCache, public WarmLeases {
       std::string record(sealed.size() - std::min(sealed.size(), crypto::kSealOverhead), '\0');
       record.resize(crypto::open_message(*key, context_of(name, entry.version), sealed,
                                          std::as_writable_bytes(std::span(record))));
-      return std::make_shared<const std::string>(std::move(record));
+      return share_content(std::move(record));
     });
   }
 

@@ -69,7 +69,8 @@ inline std::string encode_entry(std::string_view key, const WarmEntry& entry) {
   put_fixed(trailer, crc32c(as_bytes(trailer), crc32c(as_bytes(key))));
   std::string out;
   out.reserve(entry.record->size() + kTrailerBytes);
-  return out.append(*entry.record).append(trailer);
+  out.append(*entry.record).append(trailer);
+  return out;
 }
 
 /// nullopt where the trailer is damaged or another key's. The record's own checksum is checked by whoever
