@@ -77,6 +77,17 @@ StatsSample sample_of(const Json& json) {
   return out;
 }
 
+EncryptionStatus encryption_of(const Json& json) {
+  EncryptionStatus out{.encrypted = json.at("encrypted"),
+                       .writes = json.at("writes"),
+                       .active_key_id = json.at("active_key_id"),
+                       .copies_on_old_keys = json.at("copies_on_old_keys"),
+                       .plain_left = json.at("plain_left")};
+  for (const Json& use : json.at("keys"))
+    out.uses.push_back({.key_id = use.at("key_id"), .copies = use.at("copies")});
+  return out;
+}
+
 void read_stats(ReportData& data, const Json& json) {
   const Json& tiers = json.at("tiers");
   data.stats.hot = tier_stats_of(tiers.at("hot"));
@@ -95,6 +106,7 @@ void read_stats(ReportData& data, const Json& json) {
   data.backends = store.at("hot_type").get<std::string>() + ", " + store.at("warm_type").get<std::string>() +
                   " and " + store.at("cold_type").get<std::string>();
   data.at = TimePoint{microseconds_of(json.at("at"))};
+  data.encryption = encryption_of(json.at("encryption"));
 }
 
 void read_collections(ReportData& data, const Json& json) {

@@ -4,6 +4,7 @@
 
 #include <db4/config.hpp>
 #include <db4/operations.hpp>
+#include <db4/reencryption.hpp>
 #include <db4/stats.hpp>
 #include <db4/tiered_store.hpp>
 
@@ -20,8 +21,9 @@ struct ReportData {
   std::string name = {};  ///< of the store, for people
   TimePoint at{};         ///< when it was asked, by the store's clock
   std::string store_id = {};
-  std::string backends = {};                     ///< "rocksdb, disk and filesystem"
-  StoreStats stats = {};                         ///< tiers, moves and cost alone
+  std::string backends = {};  ///< "rocksdb, disk and filesystem"
+  StoreStats stats = {};      ///< tiers, moves and cost alone
+  EncryptionStatus encryption = {};
   std::vector<CollectionInfo> collections = {};  ///< largest first
   std::vector<StatsSample> samples = {};         ///< oldest first
   std::vector<BusyDocument> busiest = {};

@@ -80,6 +80,7 @@ class Page {
     bill();
     section("Collections", "", collections_table(data_, timeline_));
     if (!data_.busiest.empty()) section("Read most of late", "", busiest_table(data_));
+    if (data_.encryption.encrypted) section("Encryption", "", encryption_table(data_.encryption));
     section("Settings", "", settings_table(data_.config));
     return out_ + "</main>" + foot() + "</body></html>\n";
   }

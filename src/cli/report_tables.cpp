@@ -190,6 +190,21 @@ std::string busiest_table(const ReportData& data) {
   return table.html();
 }
 
+std::string encryption_table(const EncryptionStatus& encryption) {
+  HtmlTable table({"Copies of documents", "how many"});
+  for (const KeyUse& use : encryption.uses) {
+    if (use.copies == 0) continue;
+    table.add({"sealed with key " + html(use.key_id) +
+                   (use.key_id == encryption.active_key_id ? ", which is active" : ""),
+               describe_count(use.copies)});
+  }
+  table.add({"to be sealed anew, or made plain", describe_count(encryption.copies_on_old_keys)});
+  table.add({"plain", !encryption.writes      ? "what is written now is"
+                      : encryption.plain_left ? "there may be some"
+                                              : "none"});
+  return table.html();
+}
+
 std::string settings_table(const TieredStoreConfig& config) {
   HtmlTable table({"Setting", "value"});
   const TieringConfig& tiering = config.tiering;

@@ -31,6 +31,8 @@ std::string moves_table(const Totals& totals);
 std::string bill_table(const ReportData& data, const Bill& bill);
 std::string collections_table(const ReportData& data, const Timeline& timeline);
 std::string busiest_table(const ReportData& data);
+/// Of an encrypted store.
+std::string encryption_table(const EncryptionStatus& encryption);
 std::string settings_table(const TieredStoreConfig& config);
 
 }  // namespace db4::cli

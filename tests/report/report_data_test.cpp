@@ -39,6 +39,28 @@ TEST(ReportDataTest, IsWhatTheStoreSays) {
   EXPECT_EQ(data.samples[0].collections.size(), 2U);
   ASSERT_EQ(data.busiest.size(), 1U);
   EXPECT_EQ(data.busiest[0].id, "a");
+  EXPECT_FALSE(data.encryption.encrypted);
+}
+
+TEST(ReportDataTest, OfAnEncryptedStoreItSaysWhichKeysSealedWhat) {
+  TieredStore store({.hot = {.type = HotType::memory, .durability = Durability::none},
+                     .cold = {.type = ColdType::memory},
+                     .tiering = {.interval = 0ms},
+                     .encryption = std::make_shared<EncryptionManager>(
+                         EncryptionConfig{.master_key = generate_master_key()})});
+  store.write("users", "a", {{"n", 1}});
+  const std::string old = store.encryption()->active_key_id();
+  store.encryption()->rotate_key();
+  store.write("users", "b", {{"n", 2}});
+  store.write("users", "c", {{"n", 3}});
+  const ReportData data = gather_report([&](std::string_view asked) { return run_operation(store, asked); });
+  EXPECT_TRUE(data.encryption.encrypted);
+  EXPECT_TRUE(data.encryption.writes);
+  EXPECT_FALSE(data.encryption.plain_left);
+  EXPECT_EQ(data.encryption.active_key_id, store.encryption()->active_key_id());
+  EXPECT_EQ(data.encryption.copies_on_old_keys, 1U);
+  ASSERT_EQ(data.encryption.uses.size(), 2U);
+  for (const KeyUse& use : data.encryption.uses) EXPECT_EQ(use.copies, use.key_id == old ? 1U : 2U);
 }
 
 TEST(ReportDataTest, AReplyOfAnotherKindIsUnsupported) {

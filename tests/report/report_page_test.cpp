@@ -59,6 +59,25 @@ TEST(ReportPage, WithoutSamplesItSaysSoAndTellsWhatStands) {
   EXPECT_EQ(count(page, "<figure>"), 0U);
 }
 
+TEST(ReportPage, AnEncryptedStoresKeysAreCounted) {
+  ReportData data = testing::some_store();
+  EXPECT_THAT(report_html(data), Not(HasSubstr("Encryption")));
+  data.encryption = {.encrypted = true,
+                     .writes = true,
+                     .active_key_id = "00000000000000aa",
+                     .uses = {{.key_id = "00000000000000aa", .copies = 1234}, {.key_id = "<b>", .copies = 5}},
+                     .copies_on_old_keys = 5,
+                     .plain_left = true};
+  std::string page = report_html(data);
+  expect_balanced(page);
+  EXPECT_THAT(page, HasSubstr("00000000000000aa, which is active"));
+  EXPECT_THAT(page, HasSubstr("1,234"));
+  EXPECT_THAT(page, HasSubstr("there may be some"));
+  EXPECT_THAT(page, Not(HasSubstr("<b>")));
+  data.encryption.plain_left = false;
+  EXPECT_THAT(report_html(data), Not(HasSubstr("there may be some")));
+}
+
 TEST(ReportPage, AnEmptyStoreHasAReportToo) {
   const std::string page = report_html({});
   expect_balanced(page);
