@@ -496,6 +496,7 @@ void StoreModel::change_faults() {
     if (chance(0.5)) objects_->fail_with_probability(operation, chance(0.3) ? 1.0 : 0.3);
   }
   if (warm_ && chance(0.5)) warm_->fail_with_probability(chance(0.3) ? 1.0 : 0.3);
+  if (setup_.encrypted) fail_uploads();
 }
 
 void StoreModel::reopen() {
@@ -508,6 +509,7 @@ void StoreModel::reopen() {
     documents_.clear();
     pins_.clear();
     highest_.clear();
+    unfinished_.clear();
     stop_faults();
   } else if (!faults_ || setup_.encrypted) {
     audit_closed(/*nothing_left=*/false);

@@ -83,6 +83,9 @@ class StoreModel {
   void reencrypt_document();
   void rewrap();
   void upload();
+  void finish_upload();
+  void rotate_and_reopen();
+  void fail_uploads();
 
   // What must hold.
   void check_document(const Key& key, const std::optional<Document>& document);
@@ -147,10 +150,11 @@ class StoreModel {
 
   // Where it is encrypted.
   MasterKey master_;
-  bool writes_ = true;        ///< sealed
-  bool keyless_ = false;      ///< all is plain, and what is written too: it has no keys
-  bool needs_keys_ = true;    ///< as the last audit has it
-  std::size_t finished_ = 0;  ///< re-encryptions
+  bool writes_ = true;      ///< sealed
+  bool keyless_ = false;    ///< all is plain, and what is written too: it has no keys
+  bool needs_keys_ = true;  ///< as the last audit has it
+  /// Uploads, by their ids, and what they are of.
+  std::map<std::string, std::pair<Key, std::string>> unfinished_;
 
   std::map<Key, Expected> documents_;
   std::map<Key, Version> highest_;  ///< ever acknowledged, through removals

@@ -52,20 +52,24 @@ void StoreModel::key_step() {
     unsigned weight;
     void (StoreModel::*act)();
   };
-  static constexpr Choice kChoices[] = {
+  static constexpr Choice kWithKeys[] = {
       {15, &StoreModel::rotate_key}, {15, &StoreModel::destroy_key}, {8, &StoreModel::cancel_key},
       {8, &StoreModel::expire_keys}, {20, &StoreModel::reencrypt},   {20, &StoreModel::reencrypt_document},
-      {4, &StoreModel::rewrap},      {12, &StoreModel::upload},      {3, &StoreModel::reopen},
+      {4, &StoreModel::rewrap},
   };
+  static constexpr Choice kAlways[] = {
+      {10, &StoreModel::upload},
+      {7, &StoreModel::finish_upload},
+      {2, &StoreModel::rotate_and_reopen},
+      {2, &StoreModel::reopen},
+  };
+  std::vector<Choice> choices(std::begin(kAlways), std::end(kAlways));
+  if (!keyless_) choices.insert(choices.end(), std::begin(kWithKeys), std::end(kWithKeys));
   unsigned total = 0;
-  for (const Choice& choice : kChoices) total += choice.weight;
+  for (const Choice& choice : choices) total += choice.weight;
   auto drawn = static_cast<unsigned>(draw(total));
-  for (const Choice& choice : kChoices) {
-    if (drawn < choice.weight) {
-      const bool needs_keys = choice.act != &StoreModel::upload && choice.act != &StoreModel::reopen;
-      if (needs_keys && keyless_) return;
-      return (this->*choice.act)();
-    }
+  for (const Choice& choice : choices) {
+    if (drawn < choice.weight) return (this->*choice.act)();
     drawn -= choice.weight;
   }
 }
@@ -148,7 +152,6 @@ void StoreModel::expire_keys() {
 }
 
 void StoreModel::check_sealed_anew() {
-  ++finished_;
   const EncryptionStatus status = store_->encryption_status();
   EXPECT_EQ(status.copies_on_old_keys, 0U) << did_;
   EXPECT_FALSE(status.plain_left) << did_;
@@ -195,24 +198,75 @@ void StoreModel::upload() {
   std::string body = draw_body();
   if (chance(0.1)) body.append(draw(900'000), static_cast<char>('a' + draw(26)));
   did_ = "upload " + key.second + " of " + std::to_string(body.size());
+  const std::string upload_id = "upload-" + std::to_string(step_);
   UploadResult result;
   const auto failed = attempt([&] {
-    result = store_->cold_storage().write_large(key.first, key.second, ByteSource::bytes(as_bytes(body)),
-                                                {.concurrency = 1, .content_type = "text/large"});
+    result = store_->cold_storage().write_large(
+        key.first, key.second, ByteSource::bytes(as_bytes(body)),
+        {.concurrency = 1, .upload_id = upload_id, .content_type = "text/large"});
   });
-  if (failed) {
-    expect_excused(*failed);
-    for (const UploadSession& session : store_->cold_storage().list_uploads()) {
-      (void)store_->cold_storage().abort_upload(session.upload_id);
-    }
+  if (!failed) return acknowledge(key, {.version = result.version}, std::move(body), "text/large");
+  expect_excused(*failed);
+  unfinished_[upload_id] = {key, std::move(body)};
+}
+
+void StoreModel::finish_upload() {
+  if (unfinished_.empty()) return;
+  const auto drawn = std::next(unfinished_.begin(), static_cast<std::ptrdiff_t>(draw(unfinished_.size())));
+  const std::string upload_id = drawn->first;
+  auto [key, body] = drawn->second;
+  did_ = "finish " + upload_id + " of " + std::to_string(body.size());
+  ColdStorage& cold = store_->cold_storage();
+  const auto session = cold.get_upload_status(upload_id);
+  if (!session || session->state == MultipartUploadState::aborted) {  // it never began, or expired
+    unfinished_.erase(upload_id);
     return;
   }
+  if (chance(0.2)) {
+    const auto failed = attempt([&] { EXPECT_TRUE(cold.abort_upload(upload_id)); });
+    if (failed) return expect_excused(*failed);
+    unfinished_.erase(upload_id);
+    return;
+  }
+  UploadResult result;
+  const auto failed = attempt(
+      [&] { result = cold.resume_upload(upload_id, ByteSource::bytes(as_bytes(body)), {.concurrency = 1}); });
+  if (failed) return expect_excused(*failed);
+  unfinished_.erase(upload_id);
   acknowledge(key, {.version = result.version}, std::move(body), "text/large");
+}
+
+void StoreModel::fail_uploads() {
+  for (const ObjectOperation operation :
+       {ObjectOperation::begin_multipart, ObjectOperation::put_part, ObjectOperation::complete_multipart,
+        ObjectOperation::abort_multipart}) {
+    if (chance(0.5)) objects_->fail_with_probability(operation, chance(0.3) ? 1.0 : 0.3);
+  }
+}
+
+/// What the newest key sealed is in cold, and no background run has been since.
+void StoreModel::rotate_and_reopen() {
+  if (!keyless_) rotate_key();
+  const Key key = draw_key();
+  std::string body = draw_body();
+  WriteResult result;
+  did_ += ", write " + key.second + " to cold";
+  const auto failed = attempt([&] {
+    result = store_->write_bytes(key.first, key.second, as_bytes(body),
+                                 {.tier = StorageTier::cold, .timeout = 0ms});
+  });
+  failed ? expect_excused(*failed) : acknowledge(key, result, std::move(body), "application/octet-stream");
+  const std::string before = did_;
+  reopen();
+  did_ = before + ", " + did_;
 }
 
 void StoreModel::end_reencrypted() {
   reopen();
   EXPECT_EQ(store_->encryption() == nullptr, keyless_);
+  const UploadCleanup cleanup = store_->cold_storage().cleanup_expired_uploads(0ms);
+  EXPECT_EQ(cleanup.failed, 0U) << cleanup.first_error;
+  clock_->advance(8 * 24h);  // nothing that was announced for an upload is waited for any longer
   if (keyless_) return;
   bool more = true;
   for (int i = 0; more && i < 100; ++i) {
