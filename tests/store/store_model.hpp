@@ -117,6 +117,7 @@ class StoreModel {
   void check_sealed_anew();
   /// The store ends sealed with one key, or plain.
   void end_reencrypted();
+  void check_nothing_readable();
   [[nodiscard]] std::uint64_t copies_of(std::string_view key_id) const;
   void stop_faults();
 
@@ -150,6 +151,7 @@ class StoreModel {
 
   // Where it is encrypted.
   MasterKey master_;
+  MasterKey former_master_;
   bool writes_ = true;      ///< sealed
   bool keyless_ = false;    ///< all is plain, and what is written too: it has no keys
   bool needs_keys_ = true;  ///< as the last audit has it

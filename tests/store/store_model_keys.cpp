@@ -2,6 +2,7 @@
 #include "store/store_model.hpp"
 
 #include <algorithm>
+#include <fstream>
 
 namespace db4::testing {
 namespace {
@@ -32,7 +33,7 @@ void StoreModel::draw_sealing() {
   if (setup_.hot == HotType::memory) needs_keys_ = false;  // a new store
   if (needs_keys_) {
     expect_locked({});
-    if (chance(0.3)) expect_locked(generate_master_key());
+    if (!former_master_.empty() && chance(0.3)) expect_locked(former_master_);
   }
   writes_ = chance(0.7);
   keyless_ = !needs_keys_ && !writes_;
@@ -190,7 +191,7 @@ void StoreModel::rewrap() {
   const MasterKey next = generate_master_key();
   const auto failed = attempt([&] { store_->encryption()->rewrap(next); });
   EXPECT_FALSE(failed) << did_;
-  if (!failed) master_ = next;
+  if (!failed) former_master_ = std::exchange(master_, next);
 }
 
 void StoreModel::upload() {
@@ -284,6 +285,27 @@ void StoreModel::end_reencrypted() {
   clock_->advance(kDestructionGrace);
   keys->process_expirations();
   check_everything();
+}
+
+void StoreModel::check_nothing_readable() {
+  for (std::string after;;) {
+    const ObjectPage page = bare_objects_->list("", after, 1000);
+    for (const ObjectInfo& info : page.objects) {
+      const auto bytes = bare_objects_->get(info.name, 64_MiB);
+      ASSERT_TRUE(bytes) << info.name;
+      EXPECT_EQ(as_text(*bytes).find(kModelCanary), std::string_view::npos) << info.name;
+    }
+    if (!page.more) break;
+    after = page.objects.back().name;
+  }
+  // What was plain is not in the free space of the engine's files either.
+  if (setup_.hot != HotType::sqlite && setup_.hot != HotType::rocksdb) return;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path() / "hot")) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream in(entry.path(), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    EXPECT_EQ(bytes.find(kModelCanary), std::string::npos) << entry.path();
+  }
 }
 
 }  // namespace db4::testing
