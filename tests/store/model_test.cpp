@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t kSteps = 6000;
 constexpr std::uint64_t kPostgresSteps = 4000;
 /// Of an encrypted store. Its figures are looked at more often.
-constexpr std::uint64_t kEncryptedSteps = 2500;
+constexpr std::uint64_t kEncryptedSteps = 2000;
 constexpr std::uint64_t kEncryptedPostgresSteps = 1000;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
@@ -91,9 +91,7 @@ INSTANTIATE_TEST_SUITE_P(All, EncryptedModel,
                                            Combination{HotType::sqlite, WarmKind::off, ColdType::memory},
                                            Combination{HotType::sqlite, WarmKind::memory, ColdType::memory},
                                            Combination{HotType::sqlite, WarmKind::disk, ColdType::filesystem},
-                                           Combination{HotType::rocksdb, WarmKind::memory, ColdType::memory},
-                                           Combination{HotType::rocksdb, WarmKind::disk,
-                                                       ColdType::filesystem}),
+                                           Combination{HotType::rocksdb, WarmKind::disk, ColdType::memory}),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Shared, EncryptedModel,
                          ::testing::Values(Combination{HotType::postgres, WarmKind::memory,

@@ -60,7 +60,7 @@ void StoreModel::key_step() {
   };
   static constexpr Choice kAlways[] = {
       {10, &StoreModel::upload},
-      {7, &StoreModel::finish_upload},
+      {4, &StoreModel::finish_upload},
       {2, &StoreModel::rotate_and_reopen},
       {2, &StoreModel::reopen},
   };
@@ -200,14 +200,20 @@ void StoreModel::upload() {
   if (chance(0.1)) body.append(draw(900'000), static_cast<char>('a' + draw(26)));
   did_ = "upload " + key.second + " of " + std::to_string(body.size());
   const std::string upload_id = "upload-" + std::to_string(step_);
+  // Many break off, so that there are some in all that happens to keys.
+  const bool broken = chance(0.5);
+  const auto operation = chance(0.5) ? ObjectOperation::put_part : ObjectOperation::complete_multipart;
+  if (broken) objects_->fail_nth(operation, 1, chance(0.5) ? FaultPoint::before : FaultPoint::after);
   UploadResult result;
   const auto failed = attempt([&] {
     result = store_->cold_storage().write_large(
         key.first, key.second, ByteSource::bytes(as_bytes(body)),
         {.concurrency = 1, .upload_id = upload_id, .content_type = "text/large"});
   });
+  constexpr std::uint64_t kNever = 1ULL << 60;
+  objects_->fail_nth(operation, kNever, FaultPoint::none);
   if (!failed) return acknowledge(key, {.version = result.version}, std::move(body), "text/large");
-  expect_excused(*failed);
+  if (!broken || failed != ErrorCode::unavailable) expect_excused(*failed);
   unfinished_[upload_id] = {key, std::move(body)};
 }
 
