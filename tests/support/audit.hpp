@@ -46,7 +46,8 @@ std::ostream& operator<<(std::ostream& out, const AuditReport& report);
 ///  * the copies counted for each data key are those that rows name with it, and all that rows and segments'
 ///    indexes name in this way opens, with that key alone;
 ///  * there is a copy of the key ring that opens all that is in cold, and none of another ring;
-///  * where the catalogue says that nothing is plain, nothing is.
+///  * where the catalogue says that nothing is plain, nothing is; and nothing is sealed, unfinished uploads
+///    included, where it opens without keys.
 ///
 /// `sealer`: the store's keys, where it is encrypted; without, what is sealed is a problem.
 AuditReport audit(const kv::Engine& engine, ObjectStore& objects, const sealing::Sealer& sealer = {});
