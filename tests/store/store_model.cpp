@@ -516,7 +516,9 @@ void StoreModel::reopen() {
   }
   if (setup_.encrypted) draw_sealing();
   open();
-  if (setup_.encrypted) check_everything();
+  if (!setup_.encrypted) return;
+  if (!keyless_ && !faults_ && chance(0.4)) reencrypt_all();
+  check_everything();
 }
 
 void StoreModel::audit_closed(bool nothing_left) {

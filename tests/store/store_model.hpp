@@ -80,6 +80,7 @@ class StoreModel {
   void cancel_key();
   void expire_keys();
   void reencrypt();
+  void reencrypt_all();
   void reencrypt_document();
   void rewrap();
   void upload();

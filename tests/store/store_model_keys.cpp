@@ -268,13 +268,7 @@ void StoreModel::rotate_and_reopen() {
   did_ = before + ", " + did_;
 }
 
-void StoreModel::end_reencrypted() {
-  reopen();
-  EXPECT_EQ(store_->encryption() == nullptr, keyless_);
-  const UploadCleanup cleanup = store_->cold_storage().cleanup_expired_uploads(0ms);
-  EXPECT_EQ(cleanup.failed, 0U) << cleanup.first_error;
-  clock_->advance(8 * 24h);  // nothing that was announced for an upload is waited for any longer
-  if (keyless_) return;
+void StoreModel::reencrypt_all() {
   bool more = true;
   for (int i = 0; more && i < 100; ++i) {
     const ReencryptResult result = store_->reencrypt();
@@ -283,6 +277,16 @@ void StoreModel::end_reencrypted() {
   }
   EXPECT_FALSE(more);
   check_sealed_anew();
+}
+
+void StoreModel::end_reencrypted() {
+  reopen();
+  EXPECT_EQ(store_->encryption() == nullptr, keyless_);
+  const UploadCleanup cleanup = store_->cold_storage().cleanup_expired_uploads(0ms);
+  EXPECT_EQ(cleanup.failed, 0U) << cleanup.first_error;
+  clock_->advance(8 * 24h);  // nothing that was announced for an upload is waited for any longer
+  if (keyless_) return;
+  reencrypt_all();
   // Older keys are not needed any more.
   const auto keys = store_->encryption();
   for (const KeyInfo& key : keys->list_keys()) {
