@@ -76,6 +76,8 @@ class ColdStorage::State : private cold::UploadHooks {
                                                 const CallOptions& call);
   /// Throws key_destroyed or key_unavailable where the record at the place cannot be opened by anybody now.
   void check_key(const catalog::ColdPlace& place) const { sealer_->check_key(place.key); }
+  /// The key that what is stored now is sealed with; 0: it is stored plain.
+  [[nodiscard]] sealing::KeyNumber wanted_key() const { return sealer_->wanted_key(); }
   /// A segment of the records that `writer` has, its index sealed where the store is encrypted.
   [[nodiscard]] std::string finish(codec::SegmentWriter& writer) const;
   /// The entries of a segment's index.

@@ -147,12 +147,37 @@ std::optional<std::string> Compaction::read_alone(const std::string& object,
   return std::string(as_text(*bytes));
 }
 
-void Compaction::add(Live live, std::string_view record) {
-  const std::uint64_t offset = writer_.add(live.entry.collection, live.entry.id, live.entry.version, record);
-  waiting_.push_back(
-      {.key = std::move(live.key), .row = std::move(live.row), .offset = offset, .length = record.size()});
+std::optional<ColdStorage::State::Record> Compaction::renewed(const Live& live, std::string_view record) {
+  // Under the key that the new index is under, or plain with it: a key goes once no copy of a document needs
+  // it, and nobody would find in an index that is lost what is under another key, or plain.
+  if (live.row.cold->key != state_.wanted_key()) {
+    try {
+      return state_.reseal(record, {*live.row.cold, live.key, live.row.version});
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::corrupt) return std::nullopt;
+      const bool locked =
+          error.code() == ErrorCode::key_destroyed || error.code() == ErrorCode::key_unavailable;
+      if (!locked) throw;
+    }
+  }
+  return ColdStorage::State::Record{.bytes = std::string(record), .key = live.row.cold->key};
+}
+
+void Compaction::add(Live live, std::string_view held) {
+  const auto record = renewed(live, held);
+  if (!record) {
+    ++result_.damaged_records;
+    return;
+  }
+  const std::uint64_t offset =
+      writer_.add(live.entry.collection, live.entry.id, live.entry.version, record->bytes);
+  waiting_.push_back({.key = std::move(live.key),
+                      .row = std::move(live.row),
+                      .offset = offset,
+                      .length = record->bytes.size(),
+                      .sealed_with = record->key});
   ++result_.records;
-  result_.bytes += record.size();
+  result_.bytes += record->bytes.size();
   if (writer_.record_bytes() >= state_.segment_size()) flush();
 }
 
@@ -171,7 +196,7 @@ void Compaction::flush() {
                                       .offset = waiting.offset,
                                       .length = waiting.length,
                                       .in_segment = true,
-                                      .key = waiting.row.cold->key};
+                                      .key = waiting.sealed_with};
       sets.emplace_back(catalog_).change(waiting.key, waiting.row, std::move(after));
     }
     const std::vector<bool> committed = catalog_.commit_all(sets);

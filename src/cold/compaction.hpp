@@ -37,6 +37,7 @@ class Compaction {
     catalog::Row row;
     std::uint64_t offset = 0;  ///< in the new segment
     std::uint64_t length = 0;
+    sealing::KeyNumber sealed_with = 0;
   };
 
   /// False where a bound ends the run before it.
@@ -47,6 +48,8 @@ class Compaction {
                                             const std::vector<codec::SegmentEntry>& entries);
   void copy(const std::string& object, std::vector<Live>& live);
   void add(Live live, std::string_view record);
+  /// The record as it is to be copied; nullopt where it is damaged.
+  [[nodiscard]] std::optional<ColdStorage::State::Record> renewed(const Live& live, std::string_view record);
   /// The record, where its bytes are good.
   [[nodiscard]] std::optional<std::string> read_alone(const std::string& object,
                                                       const codec::SegmentEntry& entry);

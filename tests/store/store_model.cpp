@@ -29,6 +29,7 @@ const std::vector<std::string>& odd_ids() {
 
 StoreModel::StoreModel(const ModelSetup& setup)
     : setup_(setup), random_(setup.seed), store_random_(seeded_random(setup.seed)) {
+  if (setup_.encrypted) master_ = generate_master_key();
   open();
 }
 
@@ -48,7 +49,14 @@ void StoreModel::open() {
         warm::make_memory_warm_cache(256_KiB),
         FaultWarmCache::Options{.seed = setup_.seed, .outlives_store = true});
   }
-  const TieredStoreConfig config{
+  const TieredStoreConfig config = configure();
+  store_ = std::make_unique<TieredStore>(
+      config,
+      Components{.clock = clock_, .random = store_random_, .object_store = objects_, .warm_cache = warm_});
+}
+
+TieredStoreConfig StoreModel::configure() {
+  TieredStoreConfig config{
       .hot = {.type = setup_.hot,
               .path = folder_.path() / "hot",
               .max_size = setup_.max_size,
@@ -67,9 +75,8 @@ void StoreModel::open() {
                .intent_deadline = kIntentDeadline,
                .max_attempts = 1},  // the faults are to arrive; and nobody moves the clock while it waits
       .tiering = {.promote_on_read = static_cast<PromoteOnRead::Mode>(draw(3)), .interval = 0ms}};
-  store_ = std::make_unique<TieredStore>(
-      config,
-      Components{.clock = clock_, .random = store_random_, .object_store = objects_, .warm_cache = warm_});
+  if (setup_.encrypted) seal(config);
+  return config;
 }
 
 void StoreModel::run() {
@@ -87,6 +94,7 @@ void StoreModel::run() {
 }
 
 void StoreModel::step() {
+  if (setup_.encrypted && chance(0.12)) return key_step();
   struct Choice {
     unsigned weight;
     void (StoreModel::*act)();
@@ -105,17 +113,6 @@ void StoreModel::step() {
   for (const Choice& choice : kChoices) {
     if (drawn < choice.weight) return (this->*choice.act)();
     drawn -= choice.weight;
-  }
-}
-
-template <typename Call>
-std::optional<ErrorCode> StoreModel::attempt(const Call& call) {
-  try {
-    call();
-    return std::nullopt;
-  } catch (const Error& error) {
-    did_ += std::string(" -> ") + error.what();
-    return error.code();
   }
 }
 
@@ -143,6 +140,7 @@ std::string StoreModel::draw_body() {
                                        : 16'000 + draw(10'000);
   std::string body(size, '\0');
   for (char& c : body) c = static_cast<char>(draw(chance(0.5) ? 4 : 256));
+  if (setup_.encrypted && size >= kModelCanary.size()) body.replace(0, kModelCanary.size(), kModelCanary);
   return body;
 }
 
@@ -378,6 +376,8 @@ void StoreModel::move() {
   if (to == *from) {
     EXPECT_FALSE(moved);
   }
+  // A large document is more than a warm cache of this size holds.
+  if (to == StorageTier::warm && documents_[key].body.size() > 60'000) return;
   const auto now = store_->get_tier(key.first, key.second);
   if (moved && !options.keep_in_source && (warm_ || to != StorageTier::warm)) {
     EXPECT_EQ(now, to);
@@ -496,6 +496,7 @@ void StoreModel::change_faults() {
     if (chance(0.5)) objects_->fail_with_probability(operation, chance(0.3) ? 1.0 : 0.3);
   }
   if (warm_ && chance(0.5)) warm_->fail_with_probability(chance(0.3) ? 1.0 : 0.3);
+  if (setup_.encrypted) fail_uploads();
 }
 
 void StoreModel::reopen() {
@@ -508,17 +509,24 @@ void StoreModel::reopen() {
     documents_.clear();
     pins_.clear();
     highest_.clear();
+    unfinished_.clear();
     stop_faults();
-  } else if (!faults_) {
+  } else if (!faults_ || setup_.encrypted) {
     audit_closed(/*nothing_left=*/false);
   }
+  if (setup_.encrypted) draw_sealing();
   open();
+  if (!setup_.encrypted) return;
+  if (!keyless_ && !faults_ && chance(0.4)) reencrypt_all();
+  check_everything();
 }
 
 void StoreModel::audit_closed(bool nothing_left) {
   const AuditReport report = audit_closed_store(setup_.hot, folder_.path() / "hot", *bare_objects_,
-                                                {.url = setup_.postgres_url, .schema = schema_});
+                                                {.url = setup_.postgres_url, .schema = schema_},
+                                                setup_.encrypted ? make_keys(master_) : nullptr);
   EXPECT_TRUE(report.clean()) << report;
+  needs_keys_ = report.needs_keys;
   EXPECT_EQ(report.documents, documents_.size());
   if (!nothing_left) return;
   EXPECT_EQ(report.intents + report.garbage + report.empty_segments, 0U) << report;
@@ -558,10 +566,12 @@ void StoreModel::check_everything() {
     EXPECT_LE(stats.hot.bytes, setup_.max_size);
   }
   EXPECT_EQ(stats.damaged_copies, 0U);
+  if (faults && setup_.encrypted) change_faults();
 }
 
 void StoreModel::check_after_all_grace() {
   stop_faults();
+  if (setup_.encrypted) end_reencrypted();
   // Announced objects expire, garbage falls due, segments are looked at, and then deleted.
   for (int round = 0; round < 4; ++round) {
     clock_->advance(kIntentDeadline + kGrace);
@@ -571,6 +581,7 @@ void StoreModel::check_after_all_grace() {
   store_->close();
   store_.reset();
   if (setup_.hot != HotType::memory) audit_closed(/*nothing_left=*/true);
+  if (setup_.encrypted && writes_) check_nothing_readable();
 }
 
 }  // namespace db4::testing

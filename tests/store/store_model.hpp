@@ -27,7 +27,13 @@ struct ModelSetup {
   std::size_t steps = 1000;
   std::uint64_t max_size = 0;
   std::string postgres_url = {};  ///< of HotType::postgres
+  /// The store is encrypted, and what can be done with keys is done too. Names of its objects are then random
+  /// whatever the seed, so that a repetition may compact and delete in another order.
+  bool encrypted = false;
 };
+
+/// In bodies of an encrypted store that are long enough.
+inline constexpr std::string_view kModelCanary = "canary-1f0b77c25e9a-not-to-be-found-in-cold";
 
 /// Draws operations, runs them on the store, and compares every answer with what the map says. A failed
 /// expectation names the step; the same seed takes the same steps (without max_size, whose relief runs in a
@@ -67,6 +73,21 @@ class StoreModel {
   void change_faults();
   void reopen();
 
+  // What happens to keys besides (store_model_keys.cpp).
+  void key_step();
+  void rotate_key();
+  void destroy_key();
+  void cancel_key();
+  void expire_keys();
+  void reencrypt();
+  void reencrypt_all();
+  void reencrypt_document();
+  void rewrap();
+  void upload();
+  void finish_upload();
+  void rotate_and_reopen();
+  void fail_uploads();
+
   // What must hold.
   void check_document(const Key& key, const std::optional<Document>& document);
   void check_everything();
@@ -74,12 +95,31 @@ class StoreModel {
   void acknowledge(const Key& key, const WriteResult& result, std::string body, std::string content_type);
   /// Runs a call; the code of what it threw, if it did.
   template <typename Call>
-  std::optional<ErrorCode> attempt(const Call& call);
+  std::optional<ErrorCode> attempt(const Call& call) {
+    try {
+      call();
+      return std::nullopt;
+    } catch (const Error& error) {
+      did_ += std::string(" -> ") + error.what();
+      return error.code();
+    }
+  }
   /// The injected faults, or a small hot tier, may make a call fail with it.
   void expect_excused(ErrorCode code);
 
+  TieredStoreConfig configure();
   void open();
   void audit_closed(bool nothing_left);
+  [[nodiscard]] std::shared_ptr<EncryptionManager> make_keys(const MasterKey& master) const;
+  void seal(TieredStoreConfig& config);
+  /// While the store is closed: how it is opened next.
+  void draw_sealing();
+  void expect_locked(const MasterKey& master);
+  void check_sealed_anew();
+  /// The store ends sealed with one key, or plain.
+  void end_reencrypted();
+  void check_nothing_readable();
+  [[nodiscard]] std::uint64_t copies_of(std::string_view key_id) const;
   void stop_faults();
 
   // What is drawn.
@@ -109,6 +149,15 @@ class StoreModel {
   std::shared_ptr<FaultWarmCache> warm_;
   std::unique_ptr<TieredStore> store_;
   bool faults_ = false;
+
+  // Where it is encrypted.
+  MasterKey master_;
+  MasterKey former_master_;
+  bool writes_ = true;      ///< sealed
+  bool keyless_ = false;    ///< all is plain, and what is written too: it has no keys
+  bool needs_keys_ = true;  ///< as the last audit has it
+  /// Uploads, by their ids, and what they are of.
+  std::map<std::string, std::pair<Key, std::string>> unfinished_;
 
   std::map<Key, Expected> documents_;
   std::map<Key, Version> highest_;  ///< ever acknowledged, through removals

@@ -1,12 +1,20 @@
 #include "support/audit.hpp"
 
 #include "base/encoding.hpp"
+#include "base/hash.hpp"
 #include "catalog/counters.hpp"
 #include "catalog/garbage.hpp"
+#include "catalog/meta.hpp"
+#include "catalog/ring_store.hpp"
 #include "catalog/row.hpp"
 #include "catalog/spaces.hpp"
-#include "codec/framed_record.hpp"
-#include "codec/record.hpp"
+#include "codec/segment.hpp"
+#include "cold/key_ring_copies.hpp"
+#include "sealing/framed_record.hpp"
+#include "sealing/sealed_record.hpp"
+#include "support/key_ring_audit.hpp"
+
+#include <db4/multipart.hpp>
 
 #include <map>
 #include <set>
@@ -49,10 +57,12 @@ struct Dictionaries final : codec::DictionarySource {
 
 class Audit {
  public:
-  Audit(const kv::Engine& engine, ObjectStore& objects) : engine_(engine), objects_(objects) {}
+  Audit(const kv::Engine& engine, ObjectStore& objects, const sealing::Sealer& sealer)
+      : engine_(engine), objects_(objects), sealer_(sealer) {}
 
   AuditReport run() {
     list_objects();
+    read_keys();
     read_dictionaries();
     read_segments();
     for_each(engine_, kRows, [this](const kv::Entry& entry) { check_row(entry); });
@@ -65,6 +75,9 @@ class Audit {
     check_sparse();
     check_objects();
     check_counters();
+    check_sealed_counters();
+    check_key_rings();
+    check_nothing_plain();
     return std::move(report_);
   }
 
@@ -72,6 +85,8 @@ class Audit {
   struct Segment {
     SegmentFacts facts;
     std::int64_t live = 0;
+    std::map<std::uint64_t, codec::SegmentEntry> index = {};  ///< by offset; of a store with keys
+    std::string index_error = {};
   };
 
   void problem(std::string what) { report_.problems.push_back(std::move(what)); }
@@ -85,6 +100,14 @@ class Audit {
       after = page.objects.back().name;
     }
     report_.objects = stored_.size();
+  }
+
+  void read_keys() {
+    report_.needs_keys = engine_.get(kKeys, "mark").has_value();
+    if (!sealer_.has_keys()) return;
+    for (const KeyInfo& key : sealer_.manager()->list_keys()) {
+      key_states_[sealing::number_of(*crypto::key_id_from_text(key.id))] = key.state;
+    }
   }
 
   void read_dictionaries() {
@@ -109,9 +132,31 @@ class Audit {
 
   void read_segments() {
     for_each(engine_, kSegments, [this](const kv::Entry& entry) {
-      segments_.emplace(entry.key, Segment{.facts = decode_segment_facts(entry.key, entry.value)});
+      Segment segment{.facts = decode_segment_facts(entry.key, entry.value)};
+      if (sealer_.has_keys()) read_index(entry.key, segment);
+      segments_.emplace(entry.key, std::move(segment));
     });
     report_.segments = segments_.size();
+  }
+
+  /// For whoever has nothing but the objects and the master key: it says what rows say.
+  void read_index(const std::string& object, Segment& segment) {
+    try {
+      const auto bytes = objects_.get(object, segment.facts.bytes + 1);
+      if (!bytes || bytes->size() < codec::kSegmentFooterBytes) return;  // told elsewhere
+      const std::string_view text = as_text(*bytes);
+      const codec::SegmentIndexPlace place =
+          codec::parse_segment_footer(text.substr(text.size() - codec::kSegmentFooterBytes), text.size());
+      const auto open = [this](std::string_view sealed) {
+        return sealer_.open(sealing::Kind::segment_index, {}, sealed);
+      };
+      for (codec::SegmentEntry& entry :
+           codec::parse_segment_index(text.substr(place.offset, place.length), place, open)) {
+        segment.index.emplace(entry.offset, std::move(entry));
+      }
+    } catch (const Error& error) {
+      segment.index_error = error.what();
+    }
   }
 
   void check_row(const kv::Entry& entry) {
@@ -132,25 +177,56 @@ class Audit {
       problem(name_of(entry.key) + ": home and body do not agree");
     }
     if (row.live() && !row.hot() && !row.cold) problem(name_of(entry.key) + ": no bytes anywhere");
-    if (row.body_place == BodyPlace::in_bodies) check_body(entry.key, row);
+    if (row.body_place != BodyPlace::none) check_body(entry.key, row);
     if (row.cold) check_cold(entry.key, row);
     rows_.emplace(entry.key, std::move(row));
   }
 
   void check_body(const std::string& key, const Row& row) {
-    const auto record = engine_.get(kBodies, key);
-    if (!record) return problem(name_of(key) + ": its hot body is missing");
-    check_record("hot body", key, row, *record);
+    count_copy(name_of(key) + ": its hot body", row.body_key);
+    std::optional<std::string> beside;
+    if (row.body_place == BodyPlace::in_bodies) {
+      beside = engine_.get(kBodies, key);
+      if (!beside) return problem(name_of(key) + ": its hot body is missing");
+      if (row.body_key == 0) return check_record("hot body", key, row, 0, *beside);
+    }
+    if (row.body_key == 0) return;  // decode_row has looked at it
+    try {
+      const std::string_view sealed = beside ? *beside : row.inline_body;
+      if (sealing::key_of(sealed) != row.body_key) problem(name_of(key) + ": its hot body has another key");
+      Bytes body(row.size);
+      sealer_.open_into(sealing::Kind::body,
+                        {.collection = collection_of(key), .id = id_of(key), .version = row.version}, sealed,
+                        body);
+    } catch (const Error& error) {
+      problem(name_of(key) + ": its hot body: " + error.what());
+    }
+  }
+
+  /// One of a document; `key` is the one that sealed it, as its row says.
+  void count_copy(const std::string& what, sealing::KeyNumber key) {
+    if (key == 0) {
+      ++report_.plain_copies;
+      return;
+    }
+    ++report_.sealed_copies;
+    ++copies_[key];
+    if (sealer_.has_keys() && !key_states_.contains(key)) {
+      problem(what + " is sealed with " + sealing::to_text(key) + ", which is not in the key ring");
+    }
   }
 
   void check_cold(const std::string& key, const Row& row) {
     const ColdPlace& place = *row.cold;
+    count_copy(name_of(key) + ": its cold record", place.key);
+    if (place.key != 0) cold_keys_.insert(place.key);
     if (place.in_segment) {
       const auto segment = segments_.find(place.object);
       if (segment == segments_.end()) {
         problem(name_of(key) + ": its segment " + place.object + " is not registered");
       } else {
         segment->second.live += static_cast<std::int64_t>(place.length);
+        if (sealer_.has_keys()) check_index(key, row, segment->second);
       }
     } else if (!alone_.emplace(place.object, place.length).second) {
       problem(name_of(key) + ": its object " + place.object + " is another document's too");
@@ -158,29 +234,44 @@ class Audit {
     const auto record = objects_.get_range(place.object, place.offset, place.length);
     if (!record) return problem(name_of(key) + ": its object " + place.object + " is missing");
     if (place.framed) return check_framed(key, row, *record);
-    check_record("cold record", key, row, as_text(*record));
+    check_record("cold record", key, row, place.key, as_text(*record));
+  }
+
+  void check_index(const std::string& key, const Row& row, const Segment& segment) {
+    const auto found = segment.index.find(row.cold->offset);
+    if (!segment.index_error.empty()) {
+      problem(name_of(key) + ": its segment's index: " + segment.index_error);
+    } else if (found == segment.index.end() || found->second.length != row.cold->length ||
+               found->second.version != row.version || found->second.collection != collection_of(key) ||
+               found->second.id != id_of(key)) {
+      problem(name_of(key) + ": its segment's index does not say what its row says");
+    }
   }
 
   void check_framed(const std::string& key, const Row& row, ByteView record) {
     try {
       const Version version = row.cold->record_version != 0 ? row.cold->record_version : row.version;
-      const codec::FramedLayout layout(
-          as_text(record), {.collection = collection_of(key), .id = id_of(key), .version = version});
+      const sealing::FramedRecord framed(
+          sealer_, as_text(record), {.collection = collection_of(key), .id = id_of(key), .version = version});
+      const codec::FramedLayout& layout = framed.layout();
       if (layout.content_length() != row.size || layout.record_length() != record.size()) {
         problem(name_of(key) + ": its large record's size differs");
       }
+      if (framed.key() != row.cold->key) problem(name_of(key) + ": its large record has another key");
       Bytes content(layout.content_length());
-      codec::decode_frames(layout, 0, record.subspan(layout.header().size()), content);
+      framed.decode(0, record.subspan(layout.header().size()), content);
     } catch (const Error& error) {
       problem(name_of(key) + ": its large record: " + error.what());
     }
   }
 
-  void check_record(std::string_view what, const std::string& key, const Row& row, std::string_view record) {
+  void check_record(std::string_view what, const std::string& key, const Row& row,
+                    sealing::KeyNumber sealed_with, std::string_view record) {
     try {
-      const detail::BlockRef block = codec::decode_record(
-          record, {.collection = collection_of(key), .id = id_of(key), .version = row.version},
-          {.dictionaries = &dictionaries_});
+      const detail::BlockRef block =
+          sealing::decode_record(sealer_, record, sealed_with,
+                                 {.collection = collection_of(key), .id = id_of(key), .version = row.version},
+                                 {.dictionaries = &dictionaries_});
       if (block->body_size != row.size)
         problem(name_of(key) + ": its " + std::string(what) + "'s size differs");
     } catch (const Error& error) {
@@ -324,7 +415,7 @@ class Audit {
   void check_objects() {
     for (const auto& [object, size] : stored_) {
       if (!alone_.contains(object) && !segments_.contains(object) && !waiting_.contains(object) &&
-          !dictionaries_.objects.contains(object)) {
+          !dictionaries_.objects.contains(object) && !is_key_ring(object)) {
         problem("object " + object + " (" + std::to_string(size) + " bytes) is nobody's");
       }
     }
@@ -355,6 +446,10 @@ class Audit {
     for_each(engine_, kCounters, [&](const kv::Entry& entry) {
       const auto value = load_fixed<std::int64_t>(entry.value.data());
       if (entry.key[0] == 'S') return check_live_bytes(entry.key.substr(1), value);
+      if (entry.key[0] == 'K') {
+        counted_copies_[load_fixed<std::uint64_t>(entry.key.data() + 1)] += value;
+        return;
+      }
       const auto metric = static_cast<std::size_t>(entry.key[entry.key.size() - 2]);
       if (metric >= kMetrics) return problem("a counter of an unknown metric");
       if (entry.key[0] == 'T') {
@@ -391,8 +486,61 @@ class Audit {
     }
   }
 
+  void check_sealed_counters() {
+    for (const auto& [key, copies] : copies_) counted_copies_.try_emplace(key, 0);
+    for (const auto& [key, counted] : counted_copies_) {
+      if (counted != copies_[key]) {
+        problem(std::to_string(counted) + " copies are counted for the key " + sealing::to_text(key) +
+                ", rows name " + std::to_string(copies_[key]));
+      }
+    }
+  }
+
+  /// What stands behind the store's folder in the name of an object; the prefix may be any.
+  [[nodiscard]] std::string_view name_in_folder(std::string_view object) const {
+    const std::string folder = to_hex(as_bytes(engine_.get(kMeta, "store_id").value_or(""))) + "/";
+    const std::size_t at = object.find(folder);
+    return at == std::string_view::npos ? std::string_view() : object.substr(at + folder.size());
+  }
+  [[nodiscard]] bool is_key_ring(std::string_view object) const {
+    return cold::is_key_ring_name(name_in_folder(object));
+  }
+
+  void check_key_rings() {
+    std::vector<std::string> copies;
+    for (const auto& [object, size] : stored_) {
+      if (is_key_ring(object)) copies.push_back(object);
+    }
+    report_.key_rings = copies.size();
+    audit_key_rings(objects_, copies, sealer_, cold_keys_, report_.problems);
+  }
+
+  /// One that did not end. docs/formats/row.md, "An upload and its parts".
+  static bool is_sealed_upload(std::string_view session) {
+    const std::size_t at = session.at(0) == 2 ? 17 : 1;
+    const auto state = static_cast<MultipartUploadState>(session.at(at));
+    return (session.at(at + 1) & 8) != 0 && state != MultipartUploadState::completed &&
+           state != MultipartUploadState::aborted;
+  }
+
+  /// docs/formats/row.md, "A re-encryption".
+  void check_nothing_plain() {
+    constexpr std::uint8_t kNoPlain = 4;
+    const auto state = engine_.get(kMeta, "reencryption");
+    const bool none = state && state->size() >= 2 && (static_cast<std::uint8_t>((*state)[1]) & kNoPlain) != 0;
+    if (none && !engine_.get(kMeta, kPlainArrivedKey) && report_.plain_copies != 0) {
+      problem("nothing is plain, as the catalogue has it, and " + std::to_string(report_.plain_copies) +
+              " copies are");
+    }
+    if (report_.needs_keys) return;
+    std::size_t sealed = report_.sealed_copies;
+    for_each(engine_, kUploads, [&](const kv::Entry& entry) { sealed += is_sealed_upload(entry.value); });
+    if (sealed != 0) problem("it opens without keys, and has sealed copies: " + std::to_string(sealed));
+  }
+
   const kv::Engine& engine_;
   ObjectStore& objects_;
+  const sealing::Sealer& sealer_;
   AuditReport report_;
   std::map<std::string, std::uint64_t> stored_;
   std::map<std::string, Segment> segments_;
@@ -404,6 +552,10 @@ class Audit {
   std::set<std::string> live_counted_;
   Totals totals_;
   std::map<std::string, Totals> collections_;
+  std::map<sealing::KeyNumber, KeyState> key_states_;
+  std::map<sealing::KeyNumber, std::int64_t> copies_;
+  std::map<sealing::KeyNumber, std::int64_t> counted_copies_;
+  std::set<sealing::KeyNumber> cold_keys_;
 };
 
 }  // namespace
@@ -411,19 +563,34 @@ class Audit {
 std::ostream& operator<<(std::ostream& out, const AuditReport& report) {
   out << report.documents << " documents, " << report.tombstones << " tombstones, " << report.objects
       << " objects, " << report.segments << " segments (" << report.empty_segments << " empty), "
-      << report.intents << " intents, " << report.garbage << " garbage entries; " << report.problems.size()
-      << " problems";
+      << report.intents << " intents, " << report.garbage << " garbage entries, " << report.sealed_copies
+      << " sealed and " << report.plain_copies << " plain copies; " << report.problems.size() << " problems";
   for (std::size_t i = 0; i < report.problems.size() && i < 10; ++i) out << "\n  " << report.problems[i];
   return out;
 }
 
-AuditReport audit(const kv::Engine& engine, ObjectStore& objects) { return Audit(engine, objects).run(); }
+AuditReport audit(const kv::Engine& engine, ObjectStore& objects, const sealing::Sealer& sealer) {
+  return Audit(engine, objects, sealer).run();
+}
 
 AuditReport audit_closed_store(HotType type, const std::filesystem::path& folder, ObjectStore& objects,
-                               const kv::PostgresOptions& postgres) {
+                               const kv::PostgresOptions& postgres,
+                               const std::shared_ptr<EncryptionManager>& keys) {
   const auto engine =
       kv::open_engine(type, {.path = folder, .spaces = catalog_spaces(), .postgres = postgres});
-  AuditReport report = audit(*engine, objects);
+  sealing::Sealer sealer;
+  const auto ring = std::make_shared<RingStore>(*engine);
+  if (keys && ring->load()) {
+    keys->owner().keep_in(ring);
+    keys->owner().initialize(/*may_create=*/false);
+    sealer = sealing::Sealer(keys, /*writes=*/false, Padding::none);
+    sealer.set_store_id(to_hex(as_bytes(engine->get(kMeta, "store_id").value_or(""))));
+  }
+  AuditReport report = audit(*engine, objects, sealer);
+  if (const auto mark = ring->mark(); mark && sealer.has_keys() && *mark != keys->owner().ring_id()) {
+    report.problems.emplace_back("the store was encrypted with another key ring");
+  }
+  ring->close();
   engine->close();
   return report;
 }
