@@ -27,7 +27,8 @@ struct RebuildOptions {
   /// Reads large documents whole too, to check every frame; otherwise their headers and lengths.
   bool verify_large = false;
   /// Takes what is plain, and leaves out, and lists, what is sealed: for a store that was made plain again,
-  /// or whose master key is lost. No key is asked for, and the copy of the key ring in cold is not looked at.
+  /// or whose master key is lost for good. The configuration must name no key. Objects that are left out have
+  /// no name in the new catalogue, and looking for those deletes them: keep a copy where a key may be found.
   bool without_keys = false;
   std::function<void(const RebuildProgress&)> on_progress = {};
   std::stop_token stop = {};
@@ -72,9 +73,9 @@ inline constexpr std::size_t kMaxRebuildDoubts = 1000;
 /// become garbage, to be deleted a week later.
 ///
 /// Throws invalid_argument where hot.path or hot.schema holds a store (move it away first), where there is
-/// none under the prefix, or several (store_id); cancelled; key_unavailable where there is a copy of a key
-/// ring in cold, or anything sealed, and no right master key, unless RebuildOptions::without_keys; and what
-/// the object store throws.
+/// none under the prefix, or several (store_id), and for keys together with without_keys; cancelled;
+/// key_unavailable where there is a copy of a key ring in cold, or anything sealed, and no right master key,
+/// unless RebuildOptions::without_keys, and then where nothing is plain; and what the object store throws.
 DB4_API RebuildResult rebuild_catalog(const TieredStoreConfig& config, const RebuildOptions& options = {},
                                       const Components& components = {});
 

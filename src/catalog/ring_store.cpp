@@ -89,13 +89,4 @@ void RingStore::clear_mark() {
   commit(batch);
 }
 
-void RingStore::drop_unused_ring() {
-  const std::lock_guard lock(mutex_);
-  if (engine().shared() || !engine().get(kKeys, kRingKey)) return;
-  kv::Batch batch;
-  batch.require_absent(kKeys, std::string(kMarkKey));
-  batch.erase(kKeys, std::string(kRingKey));
-  commit(batch);
-}
-
 }  // namespace db4::catalog

@@ -35,10 +35,6 @@ class RingStore final : public KeyStore {
   [[nodiscard]] std::optional<RingMark> mark();
   void set_mark(const RingMark& mark);
   void clear_mark();
-  /// Drops a ring of which nothing is sealed, since there is no mark: of a time before all was made plain, or
-  /// of an opening that went no further. Where several nodes may open the store it stays: another one may be
-  /// about to set the mark.
-  void drop_unused_ring();
 
  private:
   /// Called with the lock held.

@@ -33,13 +33,16 @@ constexpr std::size_t kKeptParserTextBytes = 256ULL << 10;
 /// the second parser, which needs next to no memory (95 MB/s).
 constexpr std::size_t kMaxSimdjsonTextBytes = 1ULL << 20;
 
-/// What the parser made of `size` bytes of text: strings, and, where it came to the end, the tape with
-/// numbers.
+/// What the parser made of `size` bytes of text: strings, and the tape, on which numbers are. Its length
+/// stands in its first entry where the parser came to the end; it has no more entries than the text has
+/// bytes, and three.
 void release_parsed(simdjson::dom::document& parsed, std::size_t size, bool whole) noexcept {
-  constexpr std::uint64_t kTapeLength = (std::uint64_t{1} << 56) - 1;  // in the first entry
+  constexpr std::uint64_t kTapeLength = (std::uint64_t{1} << 56) - 1;
   if (parsed.string_buf == nullptr || parsed.tape == nullptr) return;
-  release_content(parsed.string_buf.get(), std::min(size, parsed.capacity()) * 5 / 3);
-  if (whole) release_content(parsed.tape.get(), (parsed.tape[0] & kTapeLength) * sizeof parsed.tape[0]);
+  const std::size_t used = std::min(size, parsed.capacity());
+  release_content(parsed.string_buf.get(), used * 5 / 3);
+  const std::uint64_t entries = whole ? parsed.tape[0] & kTapeLength : used + 3;
+  release_content(parsed.tape.get(), entries * sizeof parsed.tape[0]);
 }
 
 /// As parse() does with a copy that it keeps, and nobody can wipe.

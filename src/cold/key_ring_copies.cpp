@@ -7,6 +7,8 @@
 #include <db4/error.hpp>
 #include <db4/key_store.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <vector>
 
 namespace db4::cold {
@@ -105,22 +107,20 @@ void KeyRingCopies::remove_older(const std::string& folder, const std::string& k
               "it is tried again; keys that were destroyed are in it until then");
 }
 
-std::optional<std::string> find_key_ring(ObjectStore& objects, const std::string& folder,
-                                         const CallOptions& call) {
-  // There is one, or two where a process died between putting one and deleting the other; of several rings
-  // the one that was put last is the store's.
-  const ObjectInfo* newest = nullptr;
-  const std::vector<ObjectInfo> copies = list_copies(objects, folder, call);
+std::vector<std::string> find_key_rings(ObjectStore& objects, const std::string& folder,
+                                        const CallOptions& call) {
+  std::vector<ObjectInfo> copies = list_copies(objects, folder, call);
+  // There is one of a ring, or two where a process died between putting one and deleting the other.
+  std::ranges::sort(copies, std::ranges::greater{}, &ObjectInfo::name);
+  const auto rest = std::ranges::unique(
+      copies, [](const ObjectInfo& a, const ObjectInfo& b) { return is_of_same_ring(a.name, b.name); });
+  copies.erase(rest.begin(), rest.end());
+  std::ranges::stable_sort(copies, std::ranges::greater{}, &ObjectInfo::modified);
+  std::vector<std::string> out;
   for (const ObjectInfo& copy : copies) {
-    if (newest == nullptr || copy.modified > newest->modified ||
-        (copy.modified == newest->modified && copy.name > newest->name)) {
-      newest = &copy;
-    }
+    if (const auto bytes = objects.get(copy.name, kMaxKeyRingBytes, call)) out.emplace_back(as_text(*bytes));
   }
-  if (newest == nullptr) return std::nullopt;
-  const auto bytes = objects.get(newest->name, kMaxKeyRingBytes, call);
-  if (!bytes) return std::nullopt;
-  return std::string(as_text(*bytes));
+  return out;
 }
 
 }  // namespace db4::cold

@@ -9,9 +9,9 @@
 
 #include <atomic>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace db4::cold {
 
@@ -48,8 +48,9 @@ class KeyRingCopies {
   std::string left_beside_;             ///< the copy that has older ones beside it yet; empty: none does
 };
 
-/// The newest copy in a store's folder; nullopt where there is none.
-std::optional<std::string> find_key_ring(ObjectStore& objects, const std::string& folder,
-                                         const CallOptions& call);
+/// The newest copy of each ring in a store's folder, the one that was put last first: of several the others
+/// are of a time before the store was made plain and encrypted again.
+std::vector<std::string> find_key_rings(ObjectStore& objects, const std::string& folder,
+                                        const CallOptions& call);
 
 }  // namespace db4::cold

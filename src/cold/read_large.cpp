@@ -149,6 +149,7 @@ class PiecesAhead {
         fetch_(index, piece, {.stop = ended_.get_token()});
       } catch (...) {
         failure = std::current_exception();
+        release_content(piece);
       }
       lock.lock();
       if (failure) {

@@ -198,14 +198,17 @@ class SqliteEngine final : public Engine {
     const std::lock_guard lock(write_mutex_);
     state_.check_writable();
     set_synchronous(true);
+    // It makes a copy of all there is: not in memory, as temporary tables are otherwise.
+    writer_->run("PRAGMA temp_store = FILE");
     const int code = writer_->try_run("VACUUM");
+    writer_->try_run("PRAGMA temp_store = MEMORY");
     if (code == SQLITE_FULL) throw to_sqlite_error(writer_->handle(), code, "compact", path_);
     if (code != SQLITE_OK) fail_for_good(code, "compact");
     note_synced();
     // The new pages are in the log, and those of before in the database, until the log is copied there.
-    log_is_copied_ = false;
-    checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
-    if (log_is_copied_) return;
+    // The first clears the mark of what was synced: a log that is cut short under it would be taken for
+    // damaged.
+    if (checkpoint(SQLITE_CHECKPOINT_RESTART) && checkpoint(SQLITE_CHECKPOINT_TRUNCATE)) return;
     state_.check_writable();
     throw Error(ErrorCode::unavailable,
                 "compact " + path_.string() + ": the log cannot be copied into the database",
@@ -322,25 +325,28 @@ class SqliteEngine final : public Engine {
 
   /// Copies the log into the database. What is in the log is committed, so a failure is not the caller's: a
   /// full disk or a reader in the way is met again at the next one, and anything else ends the writing.
-  void checkpoint(int mode) noexcept {
+  /// Whether all of it was copied, and what `mode` wants besides was done.
+  bool checkpoint(int mode) noexcept {
     int frames = 0;
     int copied = 0;
     const int code = sqlite3_wal_checkpoint_v2(writer_->handle(), nullptr, mode, &frames, &copied);
-    if (code == SQLITE_FULL) return;
+    if (code == SQLITE_FULL) return false;
     if (code != SQLITE_OK && code != SQLITE_BUSY) {
       state_.poison(std::string("a checkpoint failed: ") + sqlite3_errmsg(writer_->handle()));
-      return;
+      return false;
     }
     copied_frames_ = static_cast<std::uint64_t>(std::max(copied, 0));
     log_is_copied_ = frames >= 0 && frames == copied;
-    if (!log_is_copied_) return;
+    if (!log_is_copied_) return false;
     unsynced_ = false;
     // The next commit may start the log anew, with fewer frames than the mark says now.
     try {
       synced_.clear();
     } catch (const std::exception& error) {
       state_.poison(error.what());
+      return false;
     }
+    return code == SQLITE_OK;
   }
 
   /// Recovery stops at a damaged frame; what was synced must all have come back nevertheless.

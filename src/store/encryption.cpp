@@ -41,7 +41,6 @@ Encryption::~Encryption() { close(); }
 
 void Encryption::check_mark(bool writes) {
   const auto mark = ring_->mark();
-  if (!mark) ring_->drop_unused_ring();
   if (!mark && !writes) {  // nothing is sealed, and nothing shall be
     manager_ = nullptr;
     sealer_ = std::make_shared<sealing::Sealer>();

@@ -1,10 +1,10 @@
 // Rebuilding a catalogue from the cold objects alone.
 #include "base/hash.hpp"
+#include "base/wiping.hpp"
 #include "catalog/spaces.hpp"
 #include "codec/segment.hpp"
 #include "cold/key_ring_copies.hpp"
 #include "cold/object_names.hpp"
-#include "crypto/key_ring.hpp"
 #include "sealing/framed_record.hpp"
 #include "sealing/sealed_record.hpp"
 #include "store/impl.hpp"
@@ -117,7 +117,8 @@ class Rebuilder {
       after = page.objects.back().name;
     }
     while (!ahead.empty()) take();
-    // One key that is gone is no reason to give up the rest; nothing that opens is another matter.
+    // One key that is gone, or none at all, is no reason to give up the rest; nothing that opens is another
+    // matter.
     if (found_ == 0 && locked_) throw *locked_;
     if (result_.objects == 0) {
       throw Error(ErrorCode::invalid_argument, "there is no object under \"" + prefix + "\"",
@@ -183,34 +184,45 @@ class Rebuilder {
   void open_keys(kv::Engine& engine) {
     TieredStoreConfig reading = config_;
     if (options_.without_keys) {
-      reading.encryption = nullptr;
-      reading.sealing = {};
       encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
       return;
     }
-    const auto ring = cold::find_key_ring(objects_, config_.cold.prefix + result_.store_id + "/", call());
+    const auto rings = cold::find_key_rings(objects_, config_.cold.prefix + result_.store_id + "/", call());
     const bool has_keys = config_.encryption || !config_.sealing.master_key.empty();
-    if (ring && !has_keys) {
+    if (!rings.empty() && !has_keys) {
       throw Error(ErrorCode::key_unavailable, "the store is encrypted, and no master key is configured",
                   "set encryption.master_key, or TieredStoreConfig::encryption; if all was made plain again, "
                   "rebuild it without keys");
     }
-    if (ring) {
-      catalog::RingStore store(engine);
-      if (!store.replace(std::nullopt, *ring)) {
-        throw Error(ErrorCode::conflict, "the new catalogue has a key ring already", "begin it anew");
-      }
-      store.set_mark(crypto::parse_key_ring(*ring).id);  // documents may be sealed with it
-    }
     reading.sealing.writes = true;  // else keys are taken to be for nothing, where nothing says otherwise
-    encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
+    if (rings.empty()) {
+      encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
+      return;
+    }
+    std::optional<std::string> held;
+    std::optional<Error> refused;
+    for (const std::string& ring : rings) {
+      try {
+        catalog::RingStore store(engine);
+        if (!store.replace(held, ring)) {
+          throw Error(ErrorCode::conflict, "the new catalogue has a key ring already", "begin it anew");
+        }
+        held = ring;
+        encryption_ = std::make_unique<store::Encryption>(engine, reading, clock_);
+        return;
+      } catch (const Error& error) {
+        // Of another time, under another master key; or a manager that has another one.
+        if (error.code() == ErrorCode::conflict) throw;
+        if (!refused) refused = error;
+      }
+    }
+    throw *refused;
   }
 
   /// A copy that is not to be opened: not damaged, and with the right keys it can be read. Throws where there
   /// are no keys at all, and not by choice.
   void note_locked(const Error& error) {
-    if (options_.without_keys) return;
-    if (!sealer().has_keys()) throw error;
+    if (!sealer().has_keys() && !options_.without_keys) throw error;
     if (!locked_) locked_ = error;
   }
 
@@ -366,6 +378,7 @@ class Rebuilder {
     }
     if (!options_.verify_large) return framed.digest();
     Bytes content;
+    const ReleasedAtEnd released(content);
     constexpr std::uint64_t kFramesAtOnce = 32;
     for (std::uint64_t first = 0; first < layout.frames(); first += kFramesAtOnce) {
       check_stop();
@@ -489,7 +502,15 @@ class Rebuilder {
       doubt(copy.row.cold->object, catalog::collection_of(copy.key), catalog::id_of(copy.key),
             "there are two of version " + std::to_string(copy.row.version) + ": the later one is taken");
     }
-    if (age(copy.row) <= age(*held)) return false;
+    const bool takes_held = age(copy.row) <= age(*held);
+    const catalog::Row& left = takes_held ? copy.row : *held;
+    if (left.version > (takes_held ? *held : copy.row).version) {
+      doubt(left.cold->object, catalog::collection_of(copy.key), catalog::id_of(copy.key),
+            "version " + std::to_string(left.version) +
+                " is plain, and an older one is taken, which is sealed: "
+                "if you made the store plain, rebuild it without keys");
+    }
+    if (takes_held) return false;
     sets.emplace_back(*catalog_).change(copy.key, held, copy.row);
     return true;
   }
@@ -529,6 +550,11 @@ RebuildResult rebuild_catalog(const TieredStoreConfig& config, const RebuildOpti
     if (!options.store_id.empty() && !is_store_id(options.store_id)) {
       throw Error(ErrorCode::invalid_argument, "\"" + options.store_id + "\" is no store id",
                   "use its 16 hex digits");
+    }
+    if (options.without_keys && (config.encryption || !config.sealing.master_key.empty())) {
+      throw Error(ErrorCode::invalid_argument, "a master key is configured, and it is to go without keys",
+                  "rebuild it with the key; or, where all was made plain or the key is lost, unset "
+                  "encryption.master_key first");
     }
     if (options.concurrency < 1 || options.concurrency > kMaxUploadConcurrency) {
       throw Error(ErrorCode::invalid_argument, "a concurrency of " + std::to_string(options.concurrency),

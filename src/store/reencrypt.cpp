@@ -231,6 +231,11 @@ void TieredStore::Impl::Reencryption::finish() {
 }
 
 void TieredStore::Impl::Reencryption::compact() {
+  // It takes long, and cannot be broken off.
+  if (options_.stop.stop_requested() || options_.max_documents == 0 || store_.gate_.closed()) {
+    result_.more = true;
+    return;
+  }
   try {
     catalog().compact();
     state_.compact = false;

@@ -70,7 +70,8 @@ class DiskWarmCache final : public WarmCache {
         uses_(std::bit_ceil(std::clamp<std::uint64_t>(max_bytes / 128, 1024, 1U << 22))),
         ghosts_(ghost_capacity(max_bytes)) {
     std::error_code error;
-    const bool holds = std::filesystem::exists(path_ / kFolder, error);
+    const bool holds = std::filesystem::exists(path_ / kFolder, error) ||
+                       std::filesystem::exists(path_ / kWipedFolder, error);  // left half deleted
     open_or_wipe();
     expect_content(content, holds);
     compactor_ = std::jthread([this](const std::stop_token& stop) { compact_when_due(stop); });
@@ -188,8 +189,8 @@ void DiskWarmCache::open_or_wipe() {
   }
 }
 
-/// Starts anew where something else was put into it before: where it `holds` anything. The engine is open, so no
-/// other process has it.
+/// Starts anew where something else was put into it before: where it `holds` anything. The engine is open, so
+/// no other process has it.
 void DiskWarmCache::expect_content(WarmContent content, bool holds) {
   const std::filesystem::path mark = path_ / kSealedMark;
   std::error_code error;

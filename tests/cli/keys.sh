@@ -191,6 +191,7 @@ for id in 1 2 3; do expect 0 "$db4" stat users $id; lacks sealed; done
 expect 0 "$db4" --set encryption.writes=false demote users 1
 mv plain/hot lost
 expect 1 "$db4" --set encryption.master_key= rebuild; has "rebuild it without keys"
+expect 2 "$db4" rebuild --without-keys; has "a master key is configured"
 code=0
 out=$("$db4" --set encryption.master_key= rebuild --without-keys) || code=$?
 [ "$code" -le 1 ] || fail "it ended with $code: $out"

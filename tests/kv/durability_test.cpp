@@ -304,7 +304,8 @@ TEST_P(DiskEngineTest, CompactingLeavesNothingInTheFilesOfWhatWasErasedOrReplace
   const auto in_files = [&] {
     std::size_t found = 0;
     for (const auto& entry : fs::recursive_directory_iterator(engine_path())) {
-      if (!entry.is_regular_file()) continue;
+      std::error_code gone;
+      if (!entry.is_regular_file(gone)) continue;
       std::ostringstream bytes;
       bytes << std::ifstream(entry.path(), std::ios::binary).rdbuf();
       if (bytes.str().find(kErased) != std::string::npos) ++found;
@@ -330,6 +331,8 @@ TEST_P(DiskEngineTest, CompactingLeavesNothingInTheFilesOfWhatWasErasedOrReplace
   commit(*engine, batch);
   ASSERT_GT(in_files(), 0U);
   engine->compact();
+  // RocksDB deletes files behind.
+  for (int n = 0; n < 100 && in_files() > 0; ++n) std::this_thread::sleep_for(std::chrono::milliseconds{100});
   EXPECT_EQ(in_files(), 0U);
   EXPECT_EQ(engine->get(kRows, "3"), "kept");
   EXPECT_EQ(engine->get(kRows, "1"), std::nullopt);

@@ -44,10 +44,6 @@ class DocumentMemoryTest : public ::testing::TestWithParam<Combination> {
                 [&](std::string_view text) { store.write_bytes("bytes", id, as_bytes(text)); });
       with_text(R"({"id":)" + id + R"(,"text":")", R"("})", 1,
                 [&](std::string_view text) { store.write_json_text("json", id, text); });
-      with_text(R"({"not JSON )" + id, "", 1, [&](std::string_view text) {
-        EXPECT_EQ(error_of([&] { store.write_json_text("json", "none", text); }),
-                  ErrorCode::invalid_argument);
-      });
     }
     with_text("large ", " document", 100'000, [&](std::string_view text) {
       store.cold_storage().write_large("bytes", "large", ByteSource::bytes(as_bytes(text)));

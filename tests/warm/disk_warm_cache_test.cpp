@@ -145,6 +145,13 @@ TEST_F(RocksDbWarmCacheTest, WhatWasPlainIsWipedBeforeSealedEntriesComeAndTheOth
   EXPECT_FALSE(fs::exists(path() / "SEALED"));
   EXPECT_EQ(held(*open_to_seal(), "c"), "(absent)");
   EXPECT_FALSE(in_files("plain again"));
+  open()->put("d", warm_entry(1, "half deleted"));
+  for (const auto& entry : fs::directory_iterator(path())) {
+    if (entry.path().filename() != "wiped") fs::rename(entry.path(), path() / "wiped");
+  }
+  EXPECT_TRUE(in_files("half deleted"));
+  open_to_seal();
+  EXPECT_FALSE(in_files("half deleted"));
 }
 
 TEST_F(RocksDbWarmCacheTest, AFolderInUseIsLockedAndNotWiped) {
