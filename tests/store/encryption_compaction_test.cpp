@@ -35,6 +35,7 @@ class EncryptionCompactionTest : public ::testing::Test {
   /// Into one segment.
   void fill() {
     std::vector<BatchItem> items;
+    items.reserve(kDocuments);
     for (int i = 0; i < kDocuments; ++i) {
       items.push_back({.id = std::to_string(i), .body = body(i), .content_type = "text/plain"});
     }

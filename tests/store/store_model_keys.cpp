@@ -221,7 +221,8 @@ void StoreModel::finish_upload() {
   if (unfinished_.empty()) return;
   const auto drawn = std::next(unfinished_.begin(), static_cast<std::ptrdiff_t>(draw(unfinished_.size())));
   const std::string upload_id = drawn->first;
-  auto [key, body] = drawn->second;
+  const Key key = drawn->second.first;
+  std::string body = drawn->second.second;
   did_ = "finish " + upload_id + " of " + std::to_string(body.size());
   ColdStorage& cold = store_->cold_storage();
   const auto session = cold.get_upload_status(upload_id);

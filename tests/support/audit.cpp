@@ -257,7 +257,9 @@ class Audit {
       if (layout.content_length() != row.size || layout.record_length() != record.size()) {
         problem(name_of(key) + ": its large record's size differs");
       }
-      if (framed.key() != row.cold->key) problem(name_of(key) + ": its large record has another key");
+      if (framed.key() != row.cold->key || framed.digest() != row.cold->digest) {
+        problem(name_of(key) + ": its large record has another key, or is another upload's");
+      }
       Bytes content(layout.content_length());
       framed.decode(0, record.subspan(layout.header().size()), content);
     } catch (const Error& error) {
@@ -502,17 +504,16 @@ class Audit {
     const std::size_t at = object.find(folder);
     return at == std::string_view::npos ? std::string_view() : object.substr(at + folder.size());
   }
-  [[nodiscard]] bool is_key_ring(std::string_view object) const {
-    return cold::is_key_ring_name(name_in_folder(object));
-  }
+  bool is_key_ring(std::string_view object) const { return cold::is_key_ring_name(name_in_folder(object)); }
 
   void check_key_rings() {
-    std::vector<std::string> copies;
+    std::string folder;
     for (const auto& [object, size] : stored_) {
-      if (is_key_ring(object)) copies.push_back(object);
+      if (!is_key_ring(object)) continue;
+      ++report_.key_rings;
+      folder = object.substr(0, object.size() - name_in_folder(object).size());
     }
-    report_.key_rings = copies.size();
-    audit_key_rings(objects_, copies, sealer_, cold_keys_, report_.problems);
+    audit_key_rings(objects_, folder, sealer_, cold_keys_, report_.problems);
   }
 
   /// One that did not end. docs/formats/row.md, "An upload and its parts".

@@ -45,7 +45,7 @@ std::ostream& operator<<(std::ostream& out, const AuditReport& report);
 ///  * the newest entry of the changes space for a key says what its row says;
 ///  * the copies counted for each data key are those that rows name with it, and all that rows and segments'
 ///    indexes name in this way opens, with that key alone;
-///  * there is a copy of the key ring that opens all that is in cold, and none of another ring;
+///  * there is a copy of the key ring that opens all that is in cold;
 ///  * where the catalogue says that nothing is plain, nothing is; and nothing is sealed, unfinished uploads
 ///    included, where it opens without keys.
 ///
