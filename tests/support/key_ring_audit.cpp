@@ -24,10 +24,10 @@ void audit_key_rings(ObjectStore& objects, const std::string& folder, const seal
                      const std::set<sealing::KeyNumber>& needed, std::vector<std::string>& problems) {
   std::optional<crypto::KeyRing> ring;
   try {
-    if (const auto bytes = cold::find_key_ring(objects, folder, {})) {
-      ring = crypto::parse_key_ring(*bytes);
+    if (const auto rings = cold::find_key_rings(objects, folder, {}); !rings.empty()) {
+      ring = crypto::parse_key_ring(rings.front());
       if (sealer.has_keys() && !needed.empty()) {
-        check_copy(*ring, *bytes, sealer.manager()->owner(), problems);
+        check_copy(*ring, rings.front(), sealer.manager()->owner(), problems);
       }
     }
   } catch (const Error& error) {
