@@ -5,6 +5,7 @@
 #include "base/hash.hpp"
 #include "codec/record.hpp"
 #include "codec/record_header.hpp"
+#include "support/error_of.hpp"
 
 #include <gtest/gtest.h>
 
@@ -34,16 +35,7 @@ inline std::string example_record(Compression compression) {
   return encode_record(example_header(), kExampleBody, {.compression = compression});
 }
 
-/// The code that `call` throws; nullopt where it returns.
-template <typename Call>
-std::optional<ErrorCode> error_of(const Call& call) {
-  try {
-    call();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error.code();
-  }
-}
+using testing::error_of;
 
 inline std::optional<ErrorCode> decode_error(std::string_view record, const DecodeOptions& limits = {}) {
   return error_of([&] { decode_record(record, identity_of(example_header()), limits); });

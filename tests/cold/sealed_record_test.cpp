@@ -3,6 +3,7 @@
 #include "sealing/sealed_record.hpp"
 
 #include "codec/segment.hpp"
+#include "support/error_of.hpp"
 
 #include <db4/error.hpp>
 #include <db4/key_store.hpp>
@@ -12,15 +13,7 @@
 namespace db4::sealing {
 namespace {
 
-template <typename Call>
-std::optional<ErrorCode> error_of(const Call& call) {
-  try {
-    call();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error.code();
-  }
-}
+using testing::error_of;
 
 bool refused(const std::optional<ErrorCode>& code) {
   return code == ErrorCode::corrupt || code == ErrorCode::unsupported || code == ErrorCode::key_unavailable;

@@ -3,6 +3,7 @@
 
 #include "base/hash.hpp"
 #include "crypto/sealed_stream.hpp"
+#include "support/error_of.hpp"
 
 #include <db4/error.hpp>
 
@@ -15,16 +16,7 @@
 
 namespace db4::crypto {
 
-/// The code of the error that `call` throws; nullopt where it returns. The message must not say a secret.
-template <typename Call>
-std::optional<ErrorCode> error_of(const Call& call) {
-  try {
-    call();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error.code();
-  }
-}
+using testing::error_of;
 
 inline Bytes from_hex(std::string_view hex) {
   Bytes out;

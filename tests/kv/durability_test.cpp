@@ -3,6 +3,8 @@
 #include "child_process.hpp"
 #include "engine_fixture.hpp"
 
+#include <db4/clock.hpp>
+
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -332,7 +334,7 @@ TEST_P(DiskEngineTest, CompactingLeavesNothingInTheFilesOfWhatWasErasedOrReplace
   ASSERT_GT(in_files(), 0U);
   engine->compact();
   // RocksDB deletes files behind.
-  for (int n = 0; n < 100 && in_files() > 0; ++n) std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  for (int n = 0; n < 100 && in_files() > 0; ++n) system_clock()->sleep_for(std::chrono::milliseconds{100});
   EXPECT_EQ(in_files(), 0U);
   EXPECT_EQ(engine->get(kRows, "3"), "kept");
   EXPECT_EQ(engine->get(kRows, "1"), std::nullopt);

@@ -1,6 +1,7 @@
 // The S3 object store against a real server, which tests/objects/s3.sh starts and names in the environment.
 #include "objects/object_store_suite.hpp"
 
+#include <db4/clock.hpp>
 #include <db4/object_stores.hpp>
 
 #include <gmock/gmock.h>
@@ -9,7 +10,6 @@
 #include <fstream>
 #include <map>
 #include <sstream>
-#include <thread>
 
 namespace db4::testing {
 namespace {
@@ -88,7 +88,7 @@ class S3ServerTest : public ::testing::Test {
     constexpr int kAttempts = 100;
     Error error = error_of(call);
     for (int i = 1; i < kAttempts && error.retryable(); ++i) {
-      std::this_thread::sleep_for(100ms);
+      system_clock()->sleep_for(100ms);
       error = error_of(call);
     }
     return error;

@@ -2,6 +2,7 @@
 // What the tests of encrypted stores share: a store on disk, with or without keys, and a search for what must
 // not be in its files.
 
+#include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/thread_sanitizer.hpp"
 
@@ -15,16 +16,6 @@
 namespace db4::testing {
 
 inline constexpr std::string_view kCanary = "canary-7c1f93b04ad8-not-to-be-found";
-
-template <typename Call>
-std::optional<ErrorCode> error_of(const Call& call) {
-  try {
-    call();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error.code();
-  }
-}
 
 class EncryptionTest : public ::testing::TestWithParam<HotType> {
  protected:

@@ -5,8 +5,6 @@
 
 #include <db4/rebuild.hpp>
 
-#include <thread>
-
 namespace db4::testing {
 namespace {
 
@@ -185,7 +183,7 @@ TEST_P(EncryptionSwitchTest, WhoComesBackCompactsTheEngineThatWasNot) {
   EXPECT_EQ(result.first_error, "");
   EXPECT_FALSE(store_->encryption_status().plain_left);
   // While it is open, too: RocksDB deletes files behind.
-  for (int i = 0; i < 100 && !files_with(kCanary).empty(); ++i) std::this_thread::sleep_for(100ms);
+  for (int i = 0; i < 100 && !files_with(kCanary).empty(); ++i) system_clock()->sleep_for(100ms);
   EXPECT_THAT(files_with(kCanary), ::testing::IsEmpty());
   expect_all();
   close();

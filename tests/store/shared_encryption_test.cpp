@@ -1,5 +1,6 @@
 // An encrypted store that several nodes have open at once, over PostgreSQL: one key ring, in the database.
 #include "objects/object_stores.hpp"
+#include "support/error_of.hpp"
 #include "support/postgres_server.hpp"
 
 #include <db4/storage.hpp>
@@ -8,16 +9,6 @@
 
 namespace db4::testing {
 namespace {
-
-template <typename Call>
-std::optional<ErrorCode> error_of(const Call& call) {
-  try {
-    call();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error.code();
-  }
-}
 
 class SharedEncryptionTest : public ::testing::Test {
  protected:
