@@ -112,9 +112,10 @@ std::vector<std::string> find_key_rings(ObjectStore& objects, const std::string&
   std::vector<ObjectInfo> copies = list_copies(objects, folder, call);
   // There is one of a ring, or two where a process died between putting one and deleting the other.
   std::ranges::sort(copies, std::ranges::greater{}, &ObjectInfo::name);
-  const auto rest = std::ranges::unique(
-      copies, [](const ObjectInfo& a, const ObjectInfo& b) { return is_of_same_ring(a.name, b.name); });
-  copies.erase(rest.begin(), rest.end());
+  copies.erase(
+      std::unique(copies.begin(), copies.end(),
+                  [](const ObjectInfo& a, const ObjectInfo& b) { return is_of_same_ring(a.name, b.name); }),
+      copies.end());
   std::ranges::stable_sort(copies, std::ranges::greater{}, &ObjectInfo::modified);
   std::vector<std::string> out;
   for (const ObjectInfo& copy : copies) {

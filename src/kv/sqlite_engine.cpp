@@ -201,9 +201,14 @@ class SqliteEngine final : public Engine {
     // It makes a copy of all there is: not in memory, as temporary tables are otherwise.
     writer_->run("PRAGMA temp_store = FILE");
     const int code = writer_->try_run("VACUUM");
-    writer_->try_run("PRAGMA temp_store = MEMORY");
-    if (code == SQLITE_FULL) throw to_sqlite_error(writer_->handle(), code, "compact", path_);
-    if (code != SQLITE_OK) fail_for_good(code, "compact");
+    std::optional<Error> harmless;
+    if (is_harmless(code)) {
+      harmless = to_sqlite_error(writer_->handle(), code, "compact", path_);
+    } else if (code != SQLITE_OK) {
+      fail_for_good(code, "compact");
+    }
+    writer_->run("PRAGMA temp_store = MEMORY");
+    if (harmless) throw *harmless;
     note_synced();
     // The new pages are in the log, and those of before in the database, until the log is copied there.
     // The first clears the mark of what was synced: a log that is cut short under it would be taken for
@@ -216,6 +221,13 @@ class SqliteEngine final : public Engine {
   }
 
  private:
+  /// No room, or nowhere to put the copy: nothing was committed, and the database is as it was.
+  static bool is_harmless(int code) noexcept {
+    const int primary = code & 0xFF;
+    return primary == SQLITE_FULL || primary == SQLITE_NOMEM || primary == SQLITE_CANTOPEN ||
+           code == SQLITE_IOERR_GETTEMPPATH;
+  }
+
   static int on_wal_frames(void* self, sqlite3*, const char*, int frames) {
     static_cast<SqliteEngine*>(self)->log_frames_ = static_cast<std::uint64_t>(frames);
     return SQLITE_OK;
