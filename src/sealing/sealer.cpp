@@ -6,6 +6,7 @@
 
 #include <db4/error.hpp>
 
+#include <algorithm>
 #include <cstring>
 
 namespace db4::sealing {
@@ -100,7 +101,7 @@ void Sealer::open_into(Kind kind, const Identity& identity, std::string_view sea
       throw Error(ErrorCode::corrupt, "sealed bytes have another length than they should have",
                   "restore them from a backup");
     }
-    std::memcpy(out.data(), opened.data(), opened.size());
+    std::ranges::copy(as_bytes(opened), out.begin());
     return;
   }
   crypto::KeySource& source = keys();
