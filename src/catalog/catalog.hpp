@@ -132,6 +132,8 @@ class Catalog {
   /// Keeps others from the same work for so long, or until this node takes it again: false where another one
   /// has it. Always true where the catalogue is not shared.
   bool take_lease(std::string_view work, std::chrono::microseconds duration);
+  /// Gives it back before its time, where this node has it. What fails, its end does.
+  void drop_lease(std::string_view work) noexcept;
   /// Tells others that this node lives, where that was not said within the last minute. Work that outlasts
   /// many runs says it too.
   void say_alive();

@@ -165,4 +165,18 @@ bool Catalog::take_lease(std::string_view work, std::chrono::microseconds durati
   return queue_.commit(batch, std::min(options_.durability, Durability::process)).committed();
 }
 
+void Catalog::drop_lease(std::string_view work) noexcept {
+  if (!shared_) return;
+  try {
+    const std::string key = std::string(kLease) + std::string(work);
+    const auto stored = engine_->get(kMeta, key);
+    if (!stored || decode_lease(*stored).node != node_) return;
+    kv::Batch batch;
+    batch.require_equals(kMeta, key, *stored);
+    batch.erase(kMeta, key);
+    queue_.commit(batch, std::min(options_.durability, Durability::process));
+  } catch (const std::exception&) {
+  }
+}
+
 }  // namespace db4::catalog

@@ -27,6 +27,10 @@ void require_keys(const std::shared_ptr<EncryptionManager>& manager) {
               "open it with encryption.master_key, or TieredStoreConfig::encryption");
 }
 
+struct DropLease {
+  void operator()(catalog::Catalog* catalog) const noexcept { catalog->drop_lease(kLeaseName); }
+};
+
 std::string message_of(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
@@ -118,7 +122,9 @@ ReencryptResult TieredStore::Impl::Reencryption::run() {
     result_.more = true;
     return result_;
   }
-  known = catalog().reencryption();  // another node may have had the lease
+  // Who asks next, another node or this one opened again, need not wait for the lease to end.
+  const std::unique_ptr<catalog::Catalog, DropLease> lease(&catalog());
+  known = catalog().reencryption();  // another node may have had it
   if (is_done()) {
     state_ = *known;
     finish();
