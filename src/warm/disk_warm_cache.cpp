@@ -196,11 +196,13 @@ void DiskWarmCache::expect_content(WarmContent content, bool holds) {
   std::error_code error;
   const bool was_sealed = std::filesystem::exists(mark, error);
   if (was_sealed == (content == WarmContent::sealed)) return;
-  // Between the two there is no mark: whoever is killed there starts anew again.
-  std::filesystem::remove(mark, error);
-  check_removed(error, path_);
+  // The mark last: whoever is killed before it starts anew again.
   if (holds) start_anew(generation_, /*wanted=*/true);
-  if (content == WarmContent::plain || std::ofstream(mark).is_open()) return;
+  if (content == WarmContent::plain) {
+    std::filesystem::remove(mark, error);
+    return check_removed(error, path_);
+  }
+  if (std::ofstream(mark).is_open()) return;
   throw Error(ErrorCode::permission_denied, "cannot make the file " + mark.string(),
               "give the process the right to write there");
 }
